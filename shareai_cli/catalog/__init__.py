@@ -1,0 +1,1 @@
+"""What is known beforehand: provider presets and prices."""

@@ -1,0 +1,1 @@
+"""The `shareai` command: typer, thin."""

@@ -1,0 +1,1 @@
+"""What a person declares: TOML, environment and flags become one frozen `Settings`."""

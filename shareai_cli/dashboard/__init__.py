@@ -1,0 +1,1 @@
+"""The `shareai dash` screen: textual, thin."""

@@ -1,0 +1,1 @@
+"""What happened: the journal, the database behind it, and what is asked of it."""

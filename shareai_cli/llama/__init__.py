@@ -1,0 +1,1 @@
+"""The llama.cpp child process: one model, served over loopback HTTP."""

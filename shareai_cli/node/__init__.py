@@ -1,0 +1,1 @@
+"""The agent that keeps this machine's models: one child process each."""

@@ -1,0 +1,1 @@
+"""HTTP/1.1 both ways over httptools: server, client pool, server-sent events."""
