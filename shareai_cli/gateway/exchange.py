@@ -1,0 +1,170 @@
+"""One request on its way through the stages, and the shape that every stage has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+from msgspec import Raw
+
+from shareai_cli.errors import ShareAIError
+from shareai_cli.gateway.body import (
+    Fields,
+    check_content_type,
+    decode_fields,
+    optional_flag,
+    optional_object,
+    required_array,
+    required_string,
+)
+from shareai_cli.types import Attempt, Caller, Outcome, Target, Usage
+from shareai_cli.wire.message import Request, Response
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+EVENTS_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
+
+PENDING_TARGET = b"pending"
+
+
+class Reply:
+    """What a stage hands back: `body` is bytes, or the pieces of a stream."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes | AsyncIterator[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Exchange:
+    """One request and what has become known of it; each stage fills in what it finds out.
+
+    `begin` writes that the request is about to be sent upstream, `settle` how it ended; the first call of
+    `settle` counts, later ones do nothing. Whoever sends the last bytes of a reply calls it before they go.
+    """
+
+    __slots__ = (
+        "attempts",
+        "begin",
+        "caller",
+        "completion_bytes",
+        "error_code",
+        "fields",
+        "first_content_at",
+        "identity",
+        "model",
+        "outcome",
+        "price_as",
+        "provider_key",
+        "public_id",
+        "request",
+        "route",
+        "settle",
+        "started",
+        "status",
+        "streamed",
+        "target",
+        "usage",
+        "wants_usage",
+    )
+
+    def __init__(self, request: Request, identity: int, public_id: str, started: float) -> None:
+        self.request = request
+        self.identity = identity
+        self.public_id = public_id
+        self.started = started
+        self.caller: Caller | None = None
+        self.fields: Fields = {}
+        self.model = ""
+        self.route = ""
+        self.streamed = False
+        self.wants_usage = False
+        self.attempts: list[Attempt] = []
+        self.target: Target | None = None
+        self.price_as = ""
+        self.provider_key = ""
+        self.usage: Usage | None = None
+        self.completion_bytes = 0
+        self.first_content_at = 0.0
+        self.status = 0
+        self.outcome = Outcome.CANCELLED
+        self.error_code = ""
+        self.begin: Callable[[], None] = _nothing
+        self.settle: Callable[[], None] = _nothing
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.public_id} {self.model!r} [attempts: {len(self.attempts)}, {self.outcome}]>"
+
+
+def _nothing() -> None:
+    """Stand in for `begin` and `settle` until the record stage puts its own there."""
+
+
+Handler = Callable[[Exchange], Awaitable[Reply]]
+Stage = Callable[[Handler], Handler]
+
+
+def understand(inner: Handler) -> Handler:
+    """Stage: decode the body, and check the few fields that this gateway itself acts on."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        request = exchange.request
+        check_content_type(request.headers.get(b"content-type"))
+        fields = exchange.fields = decode_fields(request.body)
+        exchange.model = required_string(fields, "model")
+        required_array(fields, "messages")
+        if optional_flag(fields, "stream"):
+            exchange.streamed = True
+            options = optional_object(fields, "stream_options")
+            exchange.wants_usage = options is not None and optional_flag(options, "include_usage")
+        return await inner(exchange)
+
+    return handle
+
+
+def with_stream_usage(fields: Fields) -> Fields:
+    """Return the fields with `stream_options.include_usage` switched on and its other options kept."""
+    options = optional_object(fields, "stream_options") or {}
+    options["include_usage"] = Raw(b"true")
+    return {**fields, "stream_options": Raw(msgspec.json.encode(options))}
+
+
+def error_body(error: ShareAIError) -> bytes:
+    """Encode an error in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
+    return msgspec.json.encode(
+        {
+            "error": {
+                "message": str(error),
+                "type": error.type,
+                "param": error.param,
+                "code": error.code,
+            }
+        }
+    )
+
+
+def error_event(error: ShareAIError) -> bytes:
+    """Encode an error as the event that ends a stream."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def refusal(error: ShareAIError) -> Reply:
+    """Render an error as a reply, with what tells clients whether and when to try again."""
+    headers: Headers = [JSON_TYPE]
+    if error.retry_useless:
+        headers.append((b"x-should-retry", b"false"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return Reply(error.status, headers, error_body(error))
+
+
+def refusal_response(error: ShareAIError) -> Response:
+    """Render an error as a response of the server's, for what never became an exchange."""
+    reply = refusal(error)
+    return Response(reply.status, reply.headers, reply.body)
