@@ -3,6 +3,7 @@
     ShareAIError
     ├── RequestError                 the client's request cannot be served as it stands
     │   ├── MalformedRequest         400
+    │   │   └── ContextTooLong       400
     │   ├── UnknownModel             404
     │   ├── UnknownPath              404
     │   ├── MethodNotAllowed         405
@@ -12,6 +13,8 @@
     ├── AuthenticationFailed         401
     ├── PermissionRefused            403
     ├── Overloaded                   503
+    ├── EngineBusy                   429
+    ├── ModelUnavailable             503
     ├── UpstreamError                what was asked for could not be had from a provider or node
     │   ├── NoTargetLeft             503
     │   ├── ConnectionRefused        ┐
@@ -93,6 +96,12 @@ class MalformedRequest(RequestError):
     """The request is not HTTP, not JSON, or not of the shape that its path wants."""
 
 
+class ContextTooLong(MalformedRequest):
+    """The messages take more tokens than the model's context has room for."""
+
+    code = "context_length_exceeded"
+
+
 class UnknownModel(RequestError):
     """No route, provider, node or target goes by the name in `model`."""
 
@@ -169,6 +178,23 @@ class Overloaded(ShareAIError):
     status = 503
     type = "overloaded_error"
     code = "overloaded"
+
+
+class EngineBusy(ShareAIError):
+    """As many requests wait for this machine's engine as may wait."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "engine_busy"
+
+
+class ModelUnavailable(ShareAIError):
+    """A local model cannot be served now: its file is unreadable, its process died, or llama.cpp is absent."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "model_unavailable"
+    exit_code = ExitCode.UPSTREAM
 
 
 class UpstreamError(ShareAIError):
