@@ -1,4 +1,4 @@
-"""The request's JSON body: read once to its top-level fields, whose values stay the bytes that the client sent.
+"""The request's JSON body: read once to its top-level fields, whose values stay the client's bytes.
 
 Decoding to raw values and encoding again settles duplicate keys, so that this process and the upstream
 see the same `model`; the values themselves are never rebuilt.
@@ -69,8 +69,8 @@ def raw_string(text: str) -> Raw:
     return Raw(_encoder.encode(text))
 
 
-def required_string(fields: Fields, name: str) -> str:
-    """Return a field that has to be a non-empty string."""
+def required_string(fields: Fields, name: str, longest: int) -> str:
+    """Return a field that has to be a string of 1 to `longest` characters."""
     raw = fields.get(name)
     if raw is None:
         raise MalformedRequest(f"The field '{name}' is missing.", param=name)
@@ -78,8 +78,8 @@ def required_string(fields: Fields, name: str) -> str:
         value = _string_decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise MalformedRequest(f"The field '{name}' has to be a string.", param=name) from None
-    if not value:
-        raise MalformedRequest(f"The field '{name}' is empty.", param=name)
+    if not 0 < len(value) <= longest:
+        raise MalformedRequest(f"The field '{name}' has to have 1 to {longest} characters.", param=name)
     return value
 
 

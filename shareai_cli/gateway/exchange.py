@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
@@ -26,7 +28,8 @@ Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
 EVENTS_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 
-PENDING_TARGET = b"pending"
+LONGEST_MODEL = 256
+"""Characters of a model's name."""
 
 
 class Reply:
@@ -43,8 +46,8 @@ class Reply:
 class Exchange:
     """One request and what has become known of it; each stage fills in what it finds out.
 
-    `begin` writes that the request is about to be sent upstream, `settle` how it ended; the first call of
-    `settle` counts, later ones do nothing. Whoever sends the last bytes of a reply calls it before they go.
+    `begin` writes that the request is about to be sent upstream, `settle` how it ended. Only the first
+    call of `settle` counts; whoever sends the last bytes of a reply calls it before they go.
     """
 
     __slots__ = (
@@ -57,7 +60,6 @@ class Exchange:
         "first_content_at",
         "identity",
         "model",
-        "outcome",
         "price_as",
         "provider_key",
         "public_id",
@@ -91,20 +93,23 @@ class Exchange:
         self.completion_bytes = 0
         self.first_content_at = 0.0
         self.status = 0
-        self.outcome = Outcome.CANCELLED
         self.error_code = ""
         self.begin: Callable[[], None] = _nothing
-        self.settle: Callable[[], None] = _nothing
+        self.settle: Callable[[Outcome], None] = _not_settled
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.public_id} {self.model!r} [attempts: {len(self.attempts)}, {self.outcome}]>"
+        return f"<Exchange {self.public_id} {self.model!r} [attempts: {len(self.attempts)}]>"
 
 
 def _nothing() -> None:
-    """Stand in for `begin` and `settle` until the record stage puts its own there."""
+    """Stand in for `begin` until the record stage puts its own there."""
 
 
-Handler = Callable[[Exchange], Awaitable[Reply]]
+def _not_settled(outcome: Outcome) -> None:
+    """Stand in for `settle` likewise."""
+
+
+Handler = Callable[[Exchange], Coroutine[Any, Any, Reply]]
 Stage = Callable[[Handler], Handler]
 
 
@@ -115,7 +120,7 @@ def understand(inner: Handler) -> Handler:
         request = exchange.request
         check_content_type(request.headers.get(b"content-type"))
         fields = exchange.fields = decode_fields(request.body)
-        exchange.model = required_string(fields, "model")
+        exchange.model = required_string(fields, "model", LONGEST_MODEL)
         required_array(fields, "messages")
         if optional_flag(fields, "stream"):
             exchange.streamed = True
@@ -168,3 +173,10 @@ def refusal_response(error: ShareAIError) -> Response:
     """Render an error as a response of the server's, for what never became an exchange."""
     reply = refusal(error)
     return Response(reply.status, reply.headers, reply.body)
+
+
+def printable(name: str) -> bytes:
+    """Encode a name that a client may have chosen so that it can stand in a header or on a terminal."""
+    if name.isascii() and name.isprintable():
+        return name.encode("ascii")
+    return quote(name, safe="/:@._-+").encode("ascii")

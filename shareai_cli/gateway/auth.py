@@ -1,0 +1,65 @@
+"""Who is asking: the SHA-256 of the presented key, looked up in memory. Always on.
+
+Every refusal reads the same, so that nothing tells a wrong key from a revoked or a missing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shareai_cli.errors import AuthenticationFailed
+from shareai_cli.gateway.exchange import Exchange, Handler, Reply, Stage
+from shareai_cli.secrets import digest
+from shareai_cli.types import Caller
+
+LONGEST_KEY = 512
+
+
+class Keys:
+    """The keys that are valid now, by their digest."""
+
+    __slots__ = ("_callers", "refused")
+
+    def __init__(self, callers: Mapping[bytes, Caller]) -> None:
+        self._callers = callers
+        self.refused = 0
+        """Requests refused for their key since the start: counted, never written."""
+
+    def __repr__(self) -> str:
+        return f"<Keys [valid: {len(self._callers)}, refused: {self.refused}]>"
+
+    def replace(self, callers: Mapping[bytes, Caller]) -> None:
+        """Take up a changed set of keys at once."""
+        self._callers = callers
+
+    def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """Return who presents `Authorization: Bearer` (or OpenAI's Azure form, `api-key`).
+
+        Raises `AuthenticationFailed`.
+        """
+        presented = headers.get(b"authorization", b"")
+        scheme, _, key = presented.partition(b" ")
+        if scheme.lower() != b"bearer":
+            key = headers.get(b"api-key", b"")
+        key = key.strip()
+        caller = self._callers.get(digest(key)) if 0 < len(key) <= LONGEST_KEY else None
+        if caller is None:
+            self.refused += 1
+            raise AuthenticationFailed(
+                "The API key is missing or not valid.",
+                hint="Send 'Authorization: Bearer sk-shareai-...'; 'shareai key create NAME' makes a key.",
+            )
+        return caller
+
+
+def auth(keys: Keys) -> Stage:
+    """Stage: let only known callers pass."""
+
+    def stage(inner: Handler) -> Handler:
+        async def handle(exchange: Exchange) -> Reply:
+            exchange.caller = keys.caller(exchange.request.headers)
+            return await inner(exchange)
+
+        return handle
+
+    return stage

@@ -1,0 +1,182 @@
+"""Where targets live: each provider's address, keys, connections and time limits, ready to be used."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+
+from shareai_cli import __version__
+from shareai_cli.config import ProviderSettings, TimeLimits
+from shareai_cli.errors import ConfigurationError
+from shareai_cli.secrets import Secret, SecretReference, resolve
+from shareai_cli.types import NODE, Clock
+from shareai_cli.wire.client import Origin, Pool, parse_base_url
+from shareai_cli.wire.deadlines import Deadlines
+
+NODE_LIMITS = TimeLimits(connect=10, head=300, content=300, gap=120, total=600)
+"""A node has longer: a model loads, a CPU reads a long prompt."""
+
+NO_KEY = ""
+
+
+class EndpointKey:
+    """One of a provider's keys: shown by its fingerprint, sent in a request's head, never printed."""
+
+    __slots__ = ("_secret", "fingerprint", "reference")
+
+    def __init__(self, secret: Secret | None, reference: str) -> None:
+        self._secret = secret
+        self.reference = reference
+        self.fingerprint = secret.fingerprint if secret is not None else NO_KEY
+
+    def __repr__(self) -> str:
+        return f"<EndpointKey {self.reference} {self.fingerprint}>"
+
+    def authorization(self) -> bytes:
+        """Return the header line that presents this key; empty for a provider that takes none."""
+        if self._secret is None:
+            return b""
+        return b"Authorization: Bearer " + self._secret.reveal().encode("latin-1") + b"\r\n"
+
+    def hide(self, data: bytes) -> bytes:
+        """Take this key out of what an upstream sent back."""
+        if self._secret is None:
+            return data
+        return data.replace(self._secret.reveal().encode("latin-1"), b"[key]")
+
+
+class Endpoint:
+    """One provider or node, ready to be asked."""
+
+    __slots__ = ("_heads", "_turn", "check", "keys", "limits", "name", "origin", "pool", "prefix",
+                 "price_as", "settings", "stream_usage")  # fmt: skip
+
+    def __init__(self, settings: ProviderSettings, keys: list[EndpointKey], pool: Pool) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.origin, self.prefix = parse_base_url(settings.base_url)
+        self.keys = keys
+        self.limits = settings.timeouts
+        self.price_as = settings.price_as or ""
+        self.stream_usage = settings.stream_usage
+        self.check = settings.check
+        self.pool = pool
+        self._turn = 0
+        self._heads = {key.fingerprint: self._head(b"POST", "/chat/completions", key) for key in keys}
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.name} {self.settings.base_url} [keys: {len(self.keys)}]>"
+
+    def head(self, key: EndpointKey) -> bytes:
+        """Return the head of a chat completion's request, up to its Content-Length."""
+        return self._heads[key.fingerprint]
+
+    def get_head(self, path: str, key: EndpointKey) -> bytes:
+        """Return the head of a GET of `path` under the base URL."""
+        return self._head(b"GET", path, key)
+
+    def rotation(self) -> list[EndpointKey]:
+        """Return the keys, each call beginning with the next one."""
+        if len(self.keys) == 1:
+            return self.keys
+        self._turn = turn = (self._turn + 1) % len(self.keys)
+        return self.keys[turn:] + self.keys[:turn]
+
+    def fingerprints(self) -> list[str]:
+        """Return the keys' fingerprints."""
+        return [key.fingerprint for key in self.keys]
+
+    def _head(self, method: bytes, path: str, key: EndpointKey) -> bytes:
+        content = b"Content-Type: application/json\r\n" if method == b"POST" else b""
+        return b"".join(
+            (
+                method,
+                b" ",
+                (self.prefix + path).encode("ascii"),
+                b" HTTP/1.1\r\nHost: ",
+                self.origin.authority.encode("ascii"),
+                b"\r\n",
+                key.authorization(),
+                content,
+                b"Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: shareai/",
+                __version__.encode("ascii"),
+                b"\r\n",
+            )
+        )
+
+
+PoolFactory = Callable[[Origin], Pool]
+
+
+def pool_factory(deadlines: Deadlines, clock: Clock) -> PoolFactory:
+    """Return what makes a pool of connections to an origin; TLS contexts are shared."""
+    context: list[ssl.SSLContext] = []
+
+    def make(origin: Origin) -> Pool:
+        if origin.scheme == "https" and not context:
+            context.append(ssl.create_default_context())
+        tls = context[0] if origin.scheme == "https" else None
+        return Pool(origin, tls=tls, clock=clock, deadlines=deadlines)
+
+    return make
+
+
+class Endpoints:
+    """Every endpoint of one configuration, by provider name."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, by_name: Mapping[str, Endpoint]) -> None:
+        self._by_name = dict(by_name)
+
+    @classmethod
+    def build(
+        cls,
+        providers: Mapping[str, ProviderSettings],
+        environ: Mapping[str, str],
+        make_pool: PoolFactory,
+        former: Endpoints | None = None,
+    ) -> Endpoints:
+        """Resolve every provider's keys, keeping the connections of origins that stay.
+
+        Raises `ConfigurationError` naming the provider and the reference that cannot be resolved.
+        """
+        pools = {one.origin: one.pool for one in former} if former is not None else {}
+        built: dict[str, Endpoint] = {}
+        for name, settings in providers.items():
+            origin, _ = parse_base_url(settings.base_url)
+            keys = [_resolve(name, reference, environ) for reference in settings.keys]
+            pool = pools.get(origin) or pools.setdefault(origin, make_pool(origin))
+            built[name] = Endpoint(settings, keys or [EndpointKey(None, "none")], pool)
+        return cls(built)
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._by_name.values())
+
+    def find(self, name: str) -> Endpoint | None:
+        """Return the endpoint of that name."""
+        return self._by_name.get(name)
+
+
+def node_endpoint(base_url: str, secret: Secret, make_pool: PoolFactory) -> Endpoint:
+    """Return the endpoint of this machine's own node agent."""
+    settings = ProviderSettings(
+        name=NODE, preset=None, base_url=base_url, keys=(), timeouts=NODE_LIMITS, price_as=NODE
+    )
+    origin, _ = parse_base_url(base_url)
+    return Endpoint(settings, [EndpointKey(secret, "made at start")], make_pool(origin))
+
+
+def _resolve(provider: str, reference: SecretReference, environ: Mapping[str, str]) -> EndpointKey:
+    try:
+        secret = resolve(reference, environ)
+        secret.reveal().encode("latin-1")
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"The key of provider '{provider}' at {reference.kind}:{reference.location} has characters "
+            "that no HTTP header can carry.",
+            hint="Store the key again, without quotes or line breaks.",
+        ) from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Provider '{provider}': {error.message}", hint=error.hint) from None
+    return EndpointKey(secret, f"{reference.kind}:{reference.location}")

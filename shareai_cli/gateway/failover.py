@@ -1,0 +1,169 @@
+"""Tries a request's targets one after another, until one answers or the budget is spent.
+
+Deciding is the router's and health's part; here is only the acting. The last stage of the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from shareai_cli.errors import NoTargetLeft, UpstreamError
+from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
+from shareai_cli.gateway.exchange import Exchange, Reply
+from shareai_cli.gateway.health import Health, State
+from shareai_cli.gateway.retries import RetryBudget
+from shareai_cli.gateway.upstream import Failure, Upstream
+from shareai_cli.gateway.verdict import FAILED, Effect
+from shareai_cli.types import Clock, Target
+
+MOST_ATTEMPTS = 16
+TOTAL_SECONDS = 600.0
+"""The budget of one request: attempts, and the time in which the last of them has to have answered."""
+
+SHORTEST_RETRY_AFTER = 1.0
+
+
+class Route(Protocol):
+    """What the router answers: the accounts' name for the route, and the targets to try in order."""
+
+    @property
+    def route(self) -> str: ...
+    @property
+    def targets(self) -> tuple[Target, ...]: ...
+    @property
+    def returns_at(self) -> float: ...
+    @property
+    def reason(self) -> str: ...
+
+
+Router = Callable[[Exchange], Awaitable[Route]]
+FindEndpoint = Callable[[str], Awaitable[Endpoint]]
+"""Raises `UpstreamError` where the provider or node is not there just now."""
+
+
+class Failover:
+    """The stage that sends requests upstream."""
+
+    def __init__(
+        self,
+        router: Router,
+        upstream: Upstream,
+        health: Health,
+        retries: RetryBudget,
+        find_endpoint: FindEndpoint,
+        clock: Clock,
+    ) -> None:
+        self._router = router
+        self._upstream = upstream
+        self._health = health
+        self._retries = retries
+        self._find_endpoint = find_endpoint
+        self._clock = clock
+
+    async def __call__(self, exchange: Exchange) -> Reply:
+        """Answer from the first target that can; raises `NoTargetLeft` where none can."""
+        route = await self._router(exchange)
+        exchange.route = route.route
+        exchange.begin()
+        self._retries.count_request()
+        until = self._clock() + TOTAL_SECONDS
+        reasons: list[str] = []
+        for target in route.targets:
+            reply = await self._try_target(exchange, target, until, reasons)
+            if reply is not None:
+                return reply
+        raise self._nothing_left(exchange, route, reasons)
+
+    async def _try_target(
+        self, exchange: Exchange, target: Target, until: float, reasons: list[str]
+    ) -> Reply | None:
+        """Try a target with each of its keys that may be used; None sends the request on."""
+        try:
+            endpoint = await self._find_endpoint(target.provider)
+        except UpstreamError as error:
+            self._failed(exchange, target, "", Failure(FAILED, error.message), self._clock(), reasons)
+            return None
+        for key in self._usable(target, endpoint):
+            now = self._clock()
+            if now >= until or not self._may_ask(exchange, target):
+                return None
+            result = await self._ask(exchange, endpoint, target, key, until - now)
+            if isinstance(result, Reply):
+                return result
+            self._failed(exchange, target, key.fingerprint, result, now, reasons)
+            if result.verdict.effect in (Effect.FAILED, Effect.SHELVE_TARGET):
+                return None
+        return None
+
+    async def _ask(
+        self, exchange: Exchange, endpoint: Endpoint, target: Target, key: EndpointKey, remaining: float
+    ) -> Reply | Failure:
+        health, asked_at = self._health, self._clock()
+
+        def broken(error: UpstreamError) -> None:
+            failure = Failure(FAILED, error.message)
+            self._failed(exchange, target, key.fingerprint, failure, asked_at, [])
+
+        health.asked(target)
+        result: Reply | Failure | None = None
+        try:
+            result = await self._upstream.attempt(exchange, endpoint, target, key, remaining, broken)
+        finally:
+            if result is None:
+                health.abandoned(target)
+        if isinstance(result, Reply):
+            health.succeeded(target)
+        return result
+
+    def _failed(
+        self,
+        exchange: Exchange,
+        target: Target,
+        key: str,
+        failure: Failure,
+        asked_at: float,
+        reasons: list[str],
+    ) -> None:
+        reasons.append(f"{target.name}: {failure.reason}")
+        self._health.failed(
+            target,
+            key,
+            failure.verdict,
+            request=exchange.identity,
+            asked_at=asked_at,
+            reason=failure.reason,
+        )
+
+    def _usable(self, target: Target, endpoint: Endpoint) -> list[EndpointKey]:
+        """Return the keys to try in turn, those that are left alone left out."""
+        keys = endpoint.rotation()
+        if self._health.untroubled:
+            return keys
+        return [
+            key for key in keys if self._health.key_standing(target, key.fingerprint).state is State.SERVING
+        ]
+
+    def _may_ask(self, exchange: Exchange, target: Target) -> bool:
+        """Whether the request's budget, and the one for retries, leave another attempt.
+
+        A target that is well may always be asked: moving on to it makes no outage worse.
+        """
+        if not exchange.attempts:
+            return True
+        if len(exchange.attempts) >= MOST_ATTEMPTS:
+            return False
+        return not self._health.has_failed(target) or self._retries.take()
+
+    def _nothing_left(self, exchange: Exchange, route: Route, reasons: list[str]) -> NoTargetLeft:
+        name = exchange.model
+        if not route.targets:
+            wait = max(SHORTEST_RETRY_AFTER, route.returns_at - self._clock())
+            why = f": {route.reason}" if route.reason else ""
+            message = f"Every target of '{name}' is left alone just now{why}."
+        else:
+            wait = SHORTEST_RETRY_AFTER
+            message = f"No target of '{name}' could answer ({'; '.join(reasons) or 'too many retries'})."
+        return NoTargetLeft(
+            message, hint="'shareai status' shows the state of every target.", retry_after=wait
+        )

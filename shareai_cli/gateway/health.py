@@ -1,0 +1,254 @@
+"""What is known of targets and keys: which serve, which are left alone until when, and why.
+
+All of it is this one object. It decides from its state and the clock, and never waits or sends. A target
+or key that has given no trouble has no entry, so a healthy gateway looks up empty dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from shareai_cli.gateway.verdict import Effect, Verdict
+from shareai_cli.types import Clock, Target
+
+EJECT_AFTER = 3
+"""Failures in a row after which a target is ejected."""
+
+FIRST_EJECTION = 5.0
+LONGEST_EJECTION = 300.0
+"""Seconds; each ejection that follows another without a success between lasts twice as long."""
+
+ASIDE_SECONDS = 900.0
+"""How long a key or target that was refused for good is left alone before a request tries it again."""
+
+FORBIDDEN_REQUESTS = 3
+"""Different requests answered 403 after which a key is put aside for that model."""
+
+
+class State(StrEnum):
+    """How a target, or a key, stands."""
+
+    SERVING = "serving"
+    TRIAL = "trial"
+    """Its ejection is over: the next request tries it, one at a time."""
+    PROBING = "probing"
+    """Its ejection is over, and its provider's free call has to answer before a request tries it."""
+    COOLING = "cooling"
+    EJECTED = "ejected"
+    ASIDE = "aside"
+
+
+class Standing(Struct, frozen=True):
+    """A state, the clock's time at which it is over (0: none), and the reason in words."""
+
+    state: State
+    until: float = 0.0
+    reason: str = ""
+
+
+SERVING = Standing(State.SERVING)
+
+
+class _TargetTrouble:
+    """The record of one target since its last success."""
+
+    __slots__ = (
+        "aside_until",
+        "ejected_at",
+        "ejected_until",
+        "ejections",
+        "failures",
+        "on_trial",
+        "probed",
+        "reason",
+    )
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.ejections = 0
+        self.ejected_at = 0.0
+        self.ejected_until = 0.0
+        self.aside_until = 0.0
+        self.reason = ""
+        self.on_trial = False
+        self.probed = False
+
+    def standing(self, now: float, has_check: bool) -> Standing:
+        if self.aside_until > now:
+            return Standing(State.ASIDE, self.aside_until, self.reason)
+        if not self.ejections:
+            return SERVING
+        if self.ejected_until > now or self.on_trial:
+            return Standing(State.EJECTED, self.ejected_until, self.reason)
+        if has_check and not self.probed:
+            return Standing(State.PROBING, self.ejected_until, self.reason)
+        return Standing(State.TRIAL, self.ejected_until, self.reason)
+
+    def fail(self, now: float, asked_at: float, reason: str) -> None:
+        self.reason = reason
+        self.failures += 1
+        on_trial, self.on_trial = self.on_trial, False
+        # Requests that were under way when the target was ejected say nothing new about it.
+        if self.ejections and asked_at < self.ejected_at:
+            return
+        if self.failures >= EJECT_AFTER or on_trial or self.ejections:
+            self._eject(now)
+
+    def _eject(self, now: float) -> None:
+        lasting = min(FIRST_EJECTION * 2**self.ejections, LONGEST_EJECTION)
+        self.ejections = min(self.ejections + 1, 16)
+        self.ejected_at = now
+        self.ejected_until = now + lasting
+        self.probed = False
+
+
+class _KeyTrouble:
+    """The record of one key, or of one key with one model."""
+
+    __slots__ = ("aside_until", "cooling_until", "forbidden", "reason")
+
+    def __init__(self) -> None:
+        self.aside_until = 0.0
+        self.cooling_until = 0.0
+        self.reason = ""
+        self.forbidden: set[int] = set()
+
+    def standing(self, now: float) -> Standing:
+        if self.aside_until > now:
+            return Standing(State.ASIDE, self.aside_until, self.reason)
+        if self.cooling_until > now:
+            return Standing(State.COOLING, self.cooling_until, self.reason)
+        return SERVING
+
+
+class Health:
+    """The state of every target, key, and (key, model), and the decisions that follow from it.
+
+    A key is named by its fingerprint; a provider that takes no key has none.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._targets: dict[Target, _TargetTrouble] = {}
+        self._keys: dict[tuple[str, str], _KeyTrouble] = {}
+        self._models: dict[tuple[Target, str], _KeyTrouble] = {}
+
+    def __repr__(self) -> str:
+        return f"<Health in trouble: [targets: {len(self._targets)}, keys: {len(self._keys)}]>"
+
+    @property
+    def untroubled(self) -> bool:
+        """Whether nothing at all is known against any target or key."""
+        return not (self._targets or self._keys or self._models)
+
+    def standing(self, target: Target, keys: Sequence[str], has_check: bool) -> Standing:
+        """Tell how a target stands; one whose every key is left alone stands as the first to return."""
+        now = self._clock()
+        trouble = self._targets.get(target)
+        if trouble is not None:
+            standing = trouble.standing(now, has_check)
+            if standing.state is not State.SERVING:
+                return standing
+        if keys and (self._keys or self._models):
+            standings = [self.key_standing(target, key) for key in keys]
+            if all(one.state is not State.SERVING for one in standings):
+                return min(standings, key=lambda one: one.until)
+        return SERVING
+
+    def key_standing(self, target: Target, key: str) -> Standing:
+        """Tell how one of a provider's keys stands for a target's model."""
+        now = self._clock()
+        for trouble in (self._keys.get((target.provider, key)), self._models.get((target, key))):
+            if trouble is not None:
+                standing = trouble.standing(now)
+                if standing.state is not State.SERVING:
+                    return standing
+        return SERVING
+
+    def asked(self, target: Target) -> None:
+        """Note that a target is asked now: where its ejection is over, this is the one trial."""
+        trouble = self._targets.get(target)
+        if trouble is not None and trouble.ejections and trouble.ejected_until <= self._clock():
+            trouble.on_trial = True
+
+    def succeeded(self, target: Target) -> None:
+        """Forget what was held against a target: it answered."""
+        if self._targets:
+            self._targets.pop(target, None)
+
+    def abandoned(self, target: Target) -> None:
+        """Note that a request ended without telling anything of its target: its client left."""
+        trouble = self._targets.get(target)
+        if trouble is not None:
+            trouble.on_trial = False
+
+    def failed(
+        self,
+        target: Target,
+        key: str,
+        verdict: Verdict,
+        *,
+        request: int,
+        asked_at: float,
+        reason: str,
+    ) -> None:
+        """Take in what a failed attempt says; `asked_at` is the clock's time when it began."""
+        now = self._clock()
+        match verdict.effect:
+            case Effect.FAILED:
+                self._targets.setdefault(target, _TargetTrouble()).fail(now, asked_at, reason)
+                return
+            case Effect.SHELVE_TARGET:
+                trouble = self._targets.setdefault(target, _TargetTrouble())
+                trouble.aside_until = now + ASIDE_SECONDS
+                trouble.reason = reason
+            case Effect.SHELVE_KEY:
+                held = self._keys.setdefault((target.provider, key), _KeyTrouble())
+                held.aside_until = now + ASIDE_SECONDS
+                held.reason = reason
+            case Effect.COOL_KEY:
+                held = self._models.setdefault((target, key), _KeyTrouble())
+                held.cooling_until = max(held.cooling_until, now + verdict.retry_after)
+                held.reason = reason
+            case Effect.FORBIDDEN:
+                held = self._models.setdefault((target, key), _KeyTrouble())
+                held.forbidden.add(request)
+                held.reason = reason
+                if len(held.forbidden) >= FORBIDDEN_REQUESTS:
+                    held.aside_until = now + ASIDE_SECONDS
+                    held.forbidden.clear()
+            case Effect.ANSWER | Effect.REFUSED:
+                pass
+        self.abandoned(target)
+
+    def due_for_probe(self) -> list[Target]:
+        """List the targets whose ejection is over and whose provider's free call was not asked yet."""
+        now = self._clock()
+        return [
+            target
+            for target, trouble in self._targets.items()
+            if trouble.ejections and not trouble.probed and trouble.ejected_until <= now
+        ]
+
+    def probed(self, target: Target, *, answered: bool) -> None:
+        """Take in how a provider answered its free call."""
+        trouble = self._targets.get(target)
+        if trouble is None:
+            return
+        if answered:
+            trouble.probed = True
+        else:
+            now = self._clock()
+            trouble.fail(now, now, trouble.reason)
+
+    def has_failed(self, target: Target) -> bool:
+        """Whether a target's last answer was a failure."""
+        return target in self._targets
+
+    def forget(self) -> None:
+        """Forget what was held against keys: the configuration changed, and they may be new ones."""
+        self._keys.clear()
+        self._models.clear()

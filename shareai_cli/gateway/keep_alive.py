@@ -1,0 +1,97 @@
+"""Comments that keep a silent stream's connection open, for clients behind impatient proxies.
+
+Off unless configured, because the first comment commits the reply's status before anything is known: the
+head says `x-shareai-target: pending`, failover goes on until content, a total failure becomes an error
+event, and the target and the number of attempts follow in a comment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from shareai_cli.errors import ShareAIError, UpstreamError
+from shareai_cli.gateway.exchange import (
+    EVENTS_TYPE,
+    Exchange,
+    Handler,
+    Reply,
+    Stage,
+    error_event,
+    printable,
+)
+from shareai_cli.types import Outcome
+
+COMMENT = b": keep-alive\n\n"
+PENDING = (b"x-shareai-target", b"pending")
+
+
+def keep_alive(seconds: float) -> Stage:
+    """Stage: from `seconds` of silence before a stream's content on, send a comment as often; 0 is off."""
+
+    def stage(inner: Handler) -> Handler:
+        if not seconds:
+            return inner
+
+        async def handle(exchange: Exchange) -> Reply:
+            if not exchange.streamed:
+                return await inner(exchange)
+            answer = _started(inner(exchange))
+            try:
+                await asyncio.wait({answer}, timeout=seconds)
+            except asyncio.CancelledError:
+                await _end(answer)
+                raise
+            if answer.done():
+                return answer.result()
+            return Reply(200, [EVENTS_TYPE, PENDING], _commented(exchange, answer, seconds))
+
+        return handle
+
+    return stage
+
+
+async def _commented(exchange: Exchange, answer: asyncio.Task[Reply], seconds: float) -> AsyncIterator[bytes]:
+    """Yield comments until the answer is there, then who answered, and then the answer."""
+    try:
+        while not answer.done():
+            yield COMMENT
+            await asyncio.wait({answer}, timeout=seconds)
+        async for piece in _events(exchange, answer):
+            yield piece
+    finally:
+        await _end(answer)
+        exchange.settle(Outcome.CANCELLED)
+
+
+async def _events(exchange: Exchange, answer: asyncio.Task[Reply]) -> AsyncIterator[bytes]:
+    try:
+        reply = answer.result()
+    except ShareAIError as error:
+        exchange.error_code = error.code or error.type
+        exchange.settle(Outcome.FAILED if isinstance(error, UpstreamError) else Outcome.REFUSED)
+        yield error_event(error)
+        return
+    if exchange.target is not None:
+        target, attempts = printable(exchange.target.name), len(exchange.attempts)
+        yield b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts)
+    if isinstance(reply.body, bytes):
+        # What a target passed back, with a status that it is too late to send.
+        exchange.settle(Outcome.OK)
+        yield b"data: " + b" ".join(reply.body.splitlines()) + b"\n\n"
+        return
+    async for piece in reply.body:
+        yield piece
+
+
+def _started(answer: Coroutine[Any, Any, Reply]) -> asyncio.Task[Reply]:
+    """Start a task that its caller ends, whatever happens."""
+    return asyncio.get_running_loop().create_task(answer)
+
+
+async def _end(answer: asyncio.Task[Reply]) -> None:
+    """Cancel the task where it still runs, and see it end."""
+    if not answer.done():
+        answer.cancel()
+        await asyncio.wait({answer})

@@ -1,0 +1,132 @@
+"""A stream on its way to the client, once its content flows.
+
+What came is passed on event by event, unchanged, while a tap reads usage and the reason of the end. The
+exchange is settled before the last bytes go. A failure ends the stream with an error event, no `[DONE]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from shareai_cli.errors import MalformedReply, TruncatedReply, UpstreamError
+from shareai_cli.gateway.exchange import Exchange, error_event
+from shareai_cli.gateway.tap import EventKind, StreamTap, is_done, is_only_usage
+from shareai_cli.types import Outcome
+from shareai_cli.wire.client import Reply
+from shareai_cli.wire.sse import EventSplitter
+
+AFTER_DONE = 1.0
+"""Seconds that a stream's end may take after `[DONE]`, so that its connection can be used again."""
+
+TOKEN_BYTES = 4
+"""What the smallest event of a stream is taken to hold of text, where usage has to be estimated."""
+
+Broken = Callable[[UpstreamError], None]
+"""Told that a stream failed after its content had begun."""
+
+
+class Relay:
+    """Passes on one stream whose first content has come."""
+
+    __slots__ = (
+        "_broken",
+        "_exchange",
+        "_gap",
+        "_hide_usage",
+        "_reply",
+        "_smallest",
+        "_splitter",
+        "_tap",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        reply: Reply,
+        splitter: EventSplitter,
+        gap: float,
+        *,
+        hide_usage: bool,
+        broken: Broken,
+    ) -> None:
+        self._exchange = exchange
+        self._reply = reply
+        self._splitter = splitter
+        self._tap = StreamTap()
+        self._gap = gap
+        self._hide_usage = hide_usage
+        self._broken = broken
+        self._smallest = 1 << 20
+
+    async def pieces(self, events: list[bytes]) -> AsyncIterator[bytes]:
+        """Yield the stream, beginning with `events`, to its end or to an error event in its place."""
+        reply, feed, gap = self._reply, self._splitter.feed, self._gap
+        try:
+            while True:
+                piece, kind = self._pass(events)
+                if kind == EventKind.DONE:
+                    self._settle(Outcome.OK)
+                    yield piece
+                    await self._take_end()
+                    return
+                if piece:
+                    yield piece
+                if kind == EventKind.ERROR:
+                    raise MalformedReply("The upstream sent an error in the middle of its stream.")
+                data = await reply.next(gap)
+                if not data:
+                    if ending := self._at_end():
+                        yield ending
+                    return
+                events = feed(data)
+        except UpstreamError as error:
+            self._broken(error)
+            self._exchange.error_code = error.code or error.outcome
+            self._settle(Outcome.INCOMPLETE)
+            yield error_event(error)
+        finally:
+            reply.abort()
+            self._settle(Outcome.CANCELLED)
+
+    def _pass(self, events: list[bytes]) -> tuple[bytes, int]:
+        """Read events along; returns the bytes that go on, and what ended them, else `OTHER`."""
+        note = self._tap.note
+        passed: list[bytes] = []
+        for event in events:
+            kind = note(event)
+            if kind == EventKind.ERROR:
+                return b"".join(passed), kind
+            if self._hide_usage and is_only_usage(event):
+                continue
+            passed.append(event)
+            if kind == EventKind.DONE:
+                return b"".join(passed), kind
+            self._estimate(len(event))
+        return passed[0] if len(passed) == 1 else b"".join(passed), EventKind.OTHER
+
+    def _estimate(self, size: int) -> None:
+        """Count an event's text as what it has more than the smallest one, and a token's worth."""
+        if size < self._smallest:
+            self._smallest = size
+        self._exchange.completion_bytes += size - self._smallest + TOKEN_BYTES
+
+    def _at_end(self) -> bytes:
+        """Settle a stream whose upstream closed it without `[DONE]`, or raise `TruncatedReply`."""
+        rest = self._splitter.rest
+        if is_done(rest) or self._tap.finished:
+            self._settle(Outcome.OK)
+            return rest.rstrip() + b"\n\n" if is_done(rest) else b""
+        raise TruncatedReply("The upstream ended its stream before the reply was complete.")
+
+    async def _take_end(self) -> None:
+        """Take the end of a reply whose `[DONE]` has come; a connection that has none is closed."""
+        try:
+            while await self._reply.next(AFTER_DONE):
+                pass
+        except UpstreamError:
+            pass
+
+    def _settle(self, outcome: Outcome) -> None:
+        exchange = self._exchange
+        exchange.usage = self._tap.usage
+        exchange.settle(outcome)

@@ -1,0 +1,198 @@
+"""Reading what passes by: usage, finish reasons, errors and first content, without changing a byte.
+
+Counts come as OpenAI's `usage` object gives them; dialects that differ are settled by `total_tokens`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from shareai_cli.types import Usage
+from shareai_cli.wire.sse import data_of
+
+Count = Annotated[int, Meta(ge=0, le=1 << 40)]
+
+DONE = b"[DONE]"
+
+
+class _PromptDetails(Struct):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    cache_creation_tokens: Count | None = None
+
+
+class _CompletionDetails(Struct):
+    reasoning_tokens: Count | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: Count | None = None
+
+
+class _UsageHolder(Struct):
+    usage: _Usage | None = None
+
+
+class _Shape(Struct):
+    error: Raw = Raw(b"")
+    choices: Raw = Raw(b"")
+
+
+class _Delta(Struct):
+    content: Raw = Raw(b"")
+    reasoning_content: Raw = Raw(b"")
+    reasoning: Raw = Raw(b"")
+    refusal: Raw = Raw(b"")
+    audio: Raw = Raw(b"")
+    tool_calls: Raw = Raw(b"")
+    function_call: Raw = Raw(b"")
+
+
+class _Choice(Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] | None = None
+    error: Raw = Raw(b"")
+
+
+_usage_decoder = msgspec.json.Decoder(_UsageHolder)
+_shape_decoder = msgspec.json.Decoder(_Shape)
+_chunk_decoder = msgspec.json.Decoder(_Chunk)
+
+_EMPTY = frozenset((b"", b"null", b'""', b"[]", b"{}"))
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+_holds_usage = re.compile(rb'"usage"\s*:\s*\{').search
+_holds_error = re.compile(rb'"error"\s*:\s*[{"]').search
+_holds_finish = re.compile(rb'"finish_reason"\s*:\s*"').search
+_no_choices = re.compile(rb'"choices"\s*:\s*\[\s*\]').search
+
+
+def usage_of(body: bytes) -> Usage | None:
+    """Read the disjoint token counts out of a reply or an event's data; None where there are none."""
+    if b'"usage"' not in body:
+        return None
+    try:
+        found = _usage_decoder.decode(body).usage
+    except _UNREADABLE:
+        return None
+    if found is None or found.prompt_tokens is None:
+        return None
+    prompt, completion = found.prompt_tokens, found.completion_tokens or 0
+    details, output = found.prompt_tokens_details, found.completion_tokens_details
+    cached = (details.cached_tokens if details else None) or found.prompt_cache_hit_tokens or 0
+    written = (details and (details.cache_write_tokens or details.cache_creation_tokens)) or 0
+    reasoning = (output.reasoning_tokens if output else None) or 0
+    apart = found.total_tokens is not None and found.total_tokens > prompt + completion
+    if apart and found.total_tokens is not None:
+        # Some count thinking beside the completion (xAI), or only in the total (Gemini).
+        reasoning = found.total_tokens - prompt - completion
+    else:
+        reasoning = min(reasoning, completion)
+        completion -= reasoning
+    cached = min(cached, prompt)
+    written = min(written, prompt - cached)
+    return Usage(prompt - cached - written, cached, written, completion, reasoning)
+
+
+def is_completion(body: bytes) -> bool:
+    """Whether a 2xx body is what it promises: a JSON object with `choices` and without an `error`."""
+    try:
+        shape = _shape_decoder.decode(body)
+    except _UNREADABLE:
+        return False
+    return bytes(shape.error) in _EMPTY and bytes(shape.choices)[:1] == b"["
+
+
+class EventKind:
+    """What one event of a stream is, as `classify_event` tells."""
+
+    OTHER = 0
+    CONTENT = 1
+    """Text, reasoning, a refusal, audio, a tool call, or the reason why there is none."""
+    ERROR = 2
+    DONE = 3
+
+
+def classify_event(event: bytes) -> int:
+    """Classify an event that came before any content (`EventKind`)."""
+    data = data_of(event)
+    if data is None:
+        return EventKind.OTHER
+    if data.strip() == DONE:
+        return EventKind.DONE
+    if event.startswith(b"event: error"):
+        return EventKind.ERROR
+    try:
+        chunk = _chunk_decoder.decode(data)
+    except _UNREADABLE:
+        return EventKind.ERROR
+    if bytes(chunk.error) not in _EMPTY:
+        return EventKind.ERROR
+    for choice in chunk.choices or ():
+        if choice.finish_reason == "error":
+            return EventKind.ERROR
+        if choice.finish_reason or (choice.delta is not None and _has_content(choice.delta)):
+            return EventKind.CONTENT
+    return EventKind.OTHER
+
+
+def _has_content(delta: _Delta) -> bool:
+    return any(
+        bytes(value) not in _EMPTY
+        for value in (
+            delta.content,
+            delta.reasoning_content,
+            delta.reasoning,
+            delta.refusal,
+            delta.audio,
+            delta.tool_calls,
+            delta.function_call,
+        )
+    )
+
+
+class StreamTap:
+    """Follows the events of one stream once content flows."""
+
+    __slots__ = ("finished", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.finished = False
+
+    def note(self, event: bytes) -> int:
+        """Take in one event; tells `EventKind.DONE`, `ERROR`, or `OTHER` for all that just passes."""
+        if b'"usage"' in event and _holds_usage(event):
+            data = data_of(event)
+            if data is not None:
+                self.usage = usage_of(data) or self.usage
+        if not self.finished and _holds_finish(event):
+            self.finished = True
+        if DONE in event and is_done(event):
+            return EventKind.DONE
+        if b'"error"' in event and _holds_error(event) and classify_event(event) == EventKind.ERROR:
+            return EventKind.ERROR
+        return EventKind.OTHER
+
+
+def is_only_usage(event: bytes) -> bool:
+    """Whether an event is the one that `stream_options.include_usage` adds: usage, and empty `choices`."""
+    return bool(_no_choices(event) and _holds_usage(event))
+
+
+def is_done(event: bytes) -> bool:
+    """Whether an event is the `[DONE]` that ends a stream, with or without its blank line."""
+    return (data_of(event) or b"").strip() == DONE

@@ -1,0 +1,184 @@
+"""One attempt: a request sent to one target with one key, and its reply judged.
+
+Replies pass through byte for byte. A stream is held back until its first content, so that a target that
+fails before can be replaced; from then on it is relayed event by event while a tap reads along.
+"""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+
+from shareai_cli.config import TimeLimits
+from shareai_cli.errors import MalformedReply, TruncatedReply, UpstreamError, UpstreamTimeout
+from shareai_cli.gateway.body import Fields, encode_fields, raw_string
+from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
+from shareai_cli.gateway.exchange import (
+    EVENTS_TYPE,
+    JSON_TYPE,
+    Exchange,
+    Headers,
+    Reply,
+    with_stream_usage,
+)
+from shareai_cli.gateway.relay import Broken, Relay
+from shareai_cli.gateway.tap import EventKind, classify_event, is_completion, usage_of
+from shareai_cli.gateway.verdict import FAILED, Effect, Verdict, judge
+from shareai_cli.types import Attempt, Clock, Target, WallClock
+from shareai_cli.wire.client import Reply as UpstreamReply
+from shareai_cli.wire.client import Timeouts
+from shareai_cli.wire.sse import EventSplitter
+
+REPLY_BYTES = 64 << 20
+ERROR_BYTES = 1 << 20
+HELD_BYTES = 1 << 20
+"""Bounds on a buffered reply, on an error's body, and on what comes in a stream before its content."""
+
+
+class Failure(Struct, frozen=True):
+    """An attempt that gave no answer: what follows from it, and why, in words without secrets."""
+
+    verdict: Verdict
+    reason: str
+
+
+class Upstream:
+    """Sends attempts and judges their replies."""
+
+    def __init__(self, clock: Clock, wall_clock: WallClock = time.time) -> None:
+        self._clock = clock
+        self._wall_clock = wall_clock
+
+    async def attempt(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        target: Target,
+        key: EndpointKey,
+        remaining: float,
+        broken: Broken,
+    ) -> Reply | Failure:
+        """Ask `target` with `key` within `remaining` seconds; the attempt is noted on the exchange."""
+        began = self._clock()
+        asks_usage = exchange.streamed and not exchange.wants_usage and endpoint.stream_usage
+        fields = {**exchange.fields, "model": raw_string(target.model)}
+        if asks_usage:
+            fields = with_stream_usage(fields)
+        reply: UpstreamReply | None = None
+        answered = False
+        outcome, status = "cancelled", 0
+        try:
+            reply = await self._send(exchange, endpoint, key, fields, remaining)
+            status = reply.status
+            if not 200 <= status < 300:
+                result = await self._refused(reply, key)
+                outcome = "status"
+            elif exchange.streamed:
+                result = await self._stream(exchange, endpoint, reply, asks_usage, broken)
+                outcome = "ok"
+            else:
+                result = await self._whole(exchange, reply)
+                outcome = "ok"
+            answered = isinstance(result, Reply)
+            return result
+        except UpstreamError as error:
+            outcome = error.outcome
+            return Failure(FAILED, error.message)
+        finally:
+            if reply is not None and not (answered and exchange.streamed):
+                reply.abort()
+            spent = int((self._clock() - began) * 1e6)
+            exchange.attempts.append(Attempt(target.name, key.fingerprint, outcome, status, spent))
+            if answered:
+                exchange.target = target
+                exchange.provider_key = key.fingerprint
+                exchange.price_as = endpoint.price_as
+
+    async def _send(
+        self, exchange: Exchange, endpoint: Endpoint, key: EndpointKey, fields: Fields, remaining: float
+    ) -> UpstreamReply:
+        limits = endpoint.limits
+        total = min(limits.total, remaining)
+        head = min(limits.head, total) if exchange.streamed else total
+        return await endpoint.pool.send(
+            endpoint.head(key), encode_fields(fields), Timeouts(limits.connect, head, total)
+        )
+
+    async def _refused(self, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:
+        """Judge a reply that is not 2xx; only what is the client's own fault is passed back."""
+        body = await reply.read(ERROR_BYTES)
+        verdict = judge(reply.status, reply.headers, body, self._wall_clock())
+        if verdict.effect is Effect.REFUSED:
+            headers: Headers = [_content_type(reply), (b"x-should-retry", b"false")]
+            return Reply(reply.status, headers, key.hide(body))
+        return Failure(verdict, f"HTTP {reply.status}")
+
+    async def _whole(self, exchange: Exchange, reply: UpstreamReply) -> Reply:
+        """Read a reply to its end and check that it is what its status promises."""
+        body = await reply.read(REPLY_BYTES)
+        if not is_completion(body):
+            raise MalformedReply(f"HTTP {reply.status} without a completion in its body")
+        exchange.usage = usage_of(body)
+        exchange.completion_bytes = len(body)
+        return Reply(reply.status, [JSON_TYPE], body)
+
+    async def _stream(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        reply: UpstreamReply,
+        asks_usage: bool,
+        broken: Broken,
+    ) -> Reply:
+        """Hold a stream back until its first content, and hand it over to be relayed."""
+        splitter = EventSplitter()
+        limits = endpoint.limits
+        held = await self._until_content(reply, splitter, limits)
+        exchange.first_content_at = self._clock()
+        relay = Relay(exchange, reply, splitter, limits.gap, hide_usage=asks_usage, broken=broken)
+        return Reply(reply.status, [EVENTS_TYPE, (b"cache-control", b"no-cache")], relay.pieces(held))
+
+    async def _until_content(
+        self, reply: UpstreamReply, splitter: EventSplitter, limits: TimeLimits
+    ) -> list[bytes]:
+        """Return the events up to and with those that came together with the first content."""
+        latest = self._clock() + limits.content
+        held: list[bytes] = []
+        size = 0
+        while True:
+            left = latest - self._clock()
+            if left <= 0:
+                raise UpstreamTimeout(f"no content within {limits.content:g} s", phase="content")
+            piece = await reply.next(min(left, limits.gap))
+            if not piece:
+                raise TruncatedReply("the stream ended before any content")
+            if not size:
+                _check_is_stream(piece)
+            size += len(piece)
+            if size > HELD_BYTES:
+                raise MalformedReply(f"no content within the stream's first {HELD_BYTES >> 10} KiB")
+            events = splitter.feed(piece)
+            held += events
+            if any(_is_content(event) for event in events):
+                return held
+
+
+def _is_content(event: bytes) -> bool:
+    kind = classify_event(event)
+    if kind == EventKind.ERROR:
+        raise MalformedReply("the stream began with an error event")
+    if kind == EventKind.DONE:
+        raise TruncatedReply("the stream ended before any content")
+    return kind == EventKind.CONTENT
+
+
+def _check_is_stream(piece: bytes) -> None:
+    """Refuse a 200 that holds JSON or HTML where events were asked for, whatever its type says."""
+    if piece.lstrip()[:1] in (b"{", b"<", b"["):
+        raise MalformedReply("HTTP 200 without an event stream in its body")
+
+
+def _content_type(reply: UpstreamReply) -> tuple[bytes, bytes]:
+    content_type = reply.headers.get(b"content-type", b"application/json")
+    return (b"content-type", content_type if len(content_type) <= 200 else b"application/json")
