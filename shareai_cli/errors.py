@@ -15,6 +15,7 @@
     ├── Overloaded                   503
     ├── EngineBusy                   429
     ├── ModelUnavailable             503
+    ├── EngineFailed                 500
     ├── UpstreamError                what was asked for could not be had from a provider or node
     │   ├── NoTargetLeft             503
     │   ├── ConnectionRefused        ┐
@@ -195,6 +196,12 @@ class ModelUnavailable(ShareAIError):
     type = "overloaded_error"
     code = "model_unavailable"
     exit_code = ExitCode.UPSTREAM
+
+
+class EngineFailed(ShareAIError):
+    """llama.cpp refused to go on with a request; it takes the next one."""
+
+    code = "engine_failed"
 
 
 class UpstreamError(ShareAIError):
