@@ -1,8 +1,9 @@
 """Make the demo model, and the random model of the tests: `python -m shareai_cli.llama.demo.build`.
 
-Nothing is trained. With attention and feed-forward outputs at zero, the last token's embedding alone decides
-the next token; `output[next(t)] += GAIN * E[t]` then turns the model into chains of tokens. The chat template picks
-the token that starts a chain. Weights are signs out of SHAKE-256, so that every machine makes the same file.
+Nothing is trained. With attention and feed-forward outputs at zero, the last token's embedding alone
+decides the next token; `output[next(t)] += GAIN * E[t]` then turns the model into chains of tokens. The
+chat template picks the token that starts a chain. Weights are signs out of SHAKE-256, so that every
+machine makes the same file.
 
 Needs the `gguf` package, which the extra `test` brings.
 """
