@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from shareai_cli.errors import ShareAIError
 from shareai_cli.gateway.body import (
@@ -41,6 +41,18 @@ class Reply:
         self.status = status
         self.headers = headers
         self.body = body
+
+
+class Choice(Struct, frozen=True):
+    """What the router answers: the targets to try in order, under the route's name for the accounts.
+
+    Without targets, `returns_at` is the clock's time at which one may serve again, and `reason` why not now.
+    """
+
+    route: str
+    targets: tuple[Target, ...]
+    returns_at: float = 0.0
+    reason: str = ""
 
 
 class Exchange:

@@ -6,11 +6,10 @@ Deciding is the router's and health's part; here is only the acting. The last st
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from shareai_cli.errors import NoTargetLeft, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
-from shareai_cli.gateway.exchange import Exchange, Reply
+from shareai_cli.gateway.exchange import Choice, Exchange, Reply
 from shareai_cli.gateway.health import Health, State
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.upstream import Failure, Upstream
@@ -24,20 +23,7 @@ TOTAL_SECONDS = 600.0
 SHORTEST_RETRY_AFTER = 1.0
 
 
-class Route(Protocol):
-    """What the router answers: the accounts' name for the route, and the targets to try in order."""
-
-    @property
-    def route(self) -> str: ...
-    @property
-    def targets(self) -> tuple[Target, ...]: ...
-    @property
-    def returns_at(self) -> float: ...
-    @property
-    def reason(self) -> str: ...
-
-
-Router = Callable[[Exchange], Awaitable[Route]]
+Router = Callable[[Exchange], Awaitable[Choice]]
 FindEndpoint = Callable[[str], Awaitable[Endpoint]]
 """Raises `UpstreamError` where the provider or node is not there just now."""
 
@@ -155,7 +141,7 @@ class Failover:
             return False
         return not self._health.has_failed(target) or self._retries.take()
 
-    def _nothing_left(self, exchange: Exchange, route: Route, reasons: list[str]) -> NoTargetLeft:
+    def _nothing_left(self, exchange: Exchange, route: Choice, reasons: list[str]) -> NoTargetLeft:
         name = exchange.model
         if not route.targets:
             wait = max(SHORTEST_RETRY_AFTER, route.returns_at - self._clock())

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from typing import TextIO
 
-from shareai_cli.ledger import Closed, public_id
+from shareai_cli.ledger import Closed
 from shareai_cli.types import Outcome
 
 WAITING = 20_000

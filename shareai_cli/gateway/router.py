@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from shareai_cli.config import RouteSettings, RouteTarget
 from shareai_cli.errors import UnknownModel
+from shareai_cli.gateway.exchange import Choice
 from shareai_cli.gateway.health import Standing, State
 from shareai_cli.types import Target
 
@@ -23,14 +24,6 @@ class Plan(Struct, frozen=True):
     route: str
     strategy: str
     targets: tuple[RouteTarget, ...]
-
-
-class Choice(Struct, frozen=True):
-    """The targets to try in order, or none, and then the clock's time at which one may serve again."""
-
-    targets: tuple[Target, ...]
-    returns_at: float = 0.0
-    reason: str = ""
 
 
 def named_plan(model: str, routes: Mapping[str, RouteSettings], providers: Collection[str]) -> Plan | None:
@@ -89,11 +82,12 @@ def choose(plan: Plan, standing: Callable[[Target], Standing], chance: Callable[
         else:
             left_alone.append(now)
     if serving:
-        return Choice(in_order(plan.strategy, serving, chance))
+        return Choice(plan.route, in_order(plan.strategy, serving, chance))
     if ejected:
-        return Choice(tuple(target for _, target in sorted(ejected, key=lambda pair: pair[0])))
+        least_bad = sorted(ejected, key=lambda pair: pair[0])
+        return Choice(plan.route, tuple(target for _, target in least_bad))
     soonest = min(left_alone, key=lambda one: one.until)
-    return Choice((), soonest.until, soonest.reason)
+    return Choice(plan.route, (), soonest.until, soonest.reason)
 
 
 def in_order(
