@@ -26,6 +26,7 @@ class RetryBudget:
 
     def count_request(self) -> None:
         """Count one request that is sent upstream."""
+        self._turn()
         self._requests += 1
 
     def take(self) -> bool:
@@ -40,8 +41,9 @@ class RetryBudget:
 
     def _turn(self) -> None:
         now = int(self._clock())
-        if now != self._this:
-            self._seconds.append((self._this, self._requests, self._retries))
-            self._this, self._requests, self._retries = now, 0, 0
-        while self._seconds and self._seconds[0][0] <= now - WINDOW:
+        if now == self._this:
+            return
+        self._seconds.append((self._this, self._requests, self._retries))
+        self._this, self._requests, self._retries = now, 0, 0
+        while self._seconds and self._seconds[0][0] < now - WINDOW:
             self._seconds.popleft()
