@@ -190,7 +190,7 @@ class EngineBusy(ShareAIError):
 
 
 class ModelUnavailable(ShareAIError):
-    """A local model cannot be served now: its file is unreadable, its process died, or llama.cpp is absent."""
+    """A local model cannot be served now: an unreadable file, a dead process, no llama.cpp."""
 
     status = 503
     type = "overloaded_error"
