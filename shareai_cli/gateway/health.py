@@ -6,8 +6,9 @@ or key that has given no trouble has no entry, so a healthy gateway looks up emp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -26,6 +27,9 @@ ASIDE_SECONDS = 900.0
 
 FORBIDDEN_REQUESTS = 3
 """Different requests answered 403 after which a key is put aside for that model."""
+
+
+MOST_RECORDS = 4096
 
 
 class State(StrEnum):
@@ -50,6 +54,9 @@ class Standing(Struct, frozen=True):
 
 
 SERVING = Standing(State.SERVING)
+
+Name = TypeVar("Name")
+Trouble = TypeVar("Trouble")
 
 
 class _TargetTrouble:
@@ -248,7 +255,23 @@ class Health:
         """Whether a target's last answer was a failure."""
         return target in self._targets
 
-    def forget(self) -> None:
+    def prune(self) -> None:
+        """Drop what is over, and past `MOST_RECORDS` the oldest: clients choose some targets' names."""
+        now = self._clock()
+        self._targets = _bounded(self._targets, lambda one: one.failures or one.aside_until > now)
+        self._keys = _bounded(self._keys, lambda one: one.aside_until > now)
+        self._models = _bounded(
+            self._models, lambda one: one.forbidden or max(one.aside_until, one.cooling_until) > now
+        )
+
+    def forget_keys(self) -> None:
         """Forget what was held against keys: the configuration changed, and they may be new ones."""
         self._keys.clear()
         self._models.clear()
+
+
+def _bounded(held: dict[Name, Trouble], matters: Callable[[Trouble], object]) -> dict[Name, Trouble]:
+    if not held:
+        return held
+    kept = [(name, trouble) for name, trouble in held.items() if matters(trouble)]
+    return dict(kept[-MOST_RECORDS:])

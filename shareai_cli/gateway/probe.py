@@ -48,6 +48,7 @@ class Prober:
     async def _work(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
+            self._health.prune()
             await self.probe_due()
 
     async def _probe(self, endpoint: Endpoint, check: str, targets: list[Target]) -> None:

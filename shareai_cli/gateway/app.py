@@ -1,0 +1,206 @@
+"""The gateway: the path of a request in one list, and what answers on which path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from shareai_cli.config import Settings
+from shareai_cli.errors import MethodNotAllowed, ShareAIError, UnknownPath
+from shareai_cli.gateway.auth import Keys, auth
+from shareai_cli.gateway.cache import cache
+from shareai_cli.gateway.current import Current
+from shareai_cli.gateway.endpoints import PoolFactory
+from shareai_cli.gateway.exchange import (
+    JSON_TYPE,
+    Exchange,
+    Handler,
+    Stage,
+    refusal_response,
+    understand,
+)
+from shareai_cli.gateway.failover import Failover
+from shareai_cli.gateway.fleet import Fleet
+from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.keep_alive import keep_alive
+from shareai_cli.gateway.limits import limits
+from shareai_cli.gateway.models import Catalogue, ModelDirectory
+from shareai_cli.gateway.probe import Prober
+from shareai_cli.gateway.record import Observe, Recorder
+from shareai_cli.gateway.retries import RetryBudget
+from shareai_cli.gateway.upstream import Upstream
+from shareai_cli.ledger import Ledger, RequestIds, public_id
+from shareai_cli.types import NODE, Clock, WallClock
+from shareai_cli.wire.message import Request, Response
+
+Respond = Callable[[Request], Coroutine[Any, Any, Response]]
+
+ADMIN_PREFIX = "/admin/v1/"
+
+
+class Gateway:
+    """One gateway: its state, and `respond`, which the server calls for every request."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str],
+        ledger: Ledger,
+        fleet: Fleet,
+        make_pool: PoolFactory,
+        catalogue: Catalogue,
+        observe: Observe,
+        clock: Clock = time.monotonic,
+        wall_clock: WallClock = time.time,
+    ) -> None:
+        self.ledger = ledger
+        self.fleet = fleet
+        self.keys = Keys(ledger.store.active_keys())
+        self.health = Health(clock)
+        self.directory = ModelDirectory(clock, catalogue)
+        self.current = Current(
+            settings,
+            environ=environ,
+            make_pool=make_pool,
+            fleet=fleet,
+            health=self.health,
+            directory=self.directory,
+        )
+        self.in_flight = 0
+        self.requests = 0
+        self.admin: Respond | None = None
+        self._clock = clock
+        self._ids = RequestIds(wall_clock)
+        self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
+        self._path = self._compose(Recorder(ledger, clock, wall_clock, observe), wall_clock)
+        self._pages: dict[str, tuple[str, Respond]] = {
+            "/v1/chat/completions": ("POST", self._chat_completions),
+            "/v1/models": ("GET", self._models),
+            "/healthz": ("GET", self._healthz),
+        }
+
+    def _compose(self, recorder: Recorder, wall_clock: WallClock) -> Handler:
+        """Return the whole path of a request, the stages in the order in which it meets them."""
+        stages: list[Stage] = [
+            recorder,
+            auth(self.keys),
+            understand,
+            limits,
+            cache,
+            keep_alive(self.current.settings.server.keep_alive_comments),
+        ]
+        handler: Handler = Failover(
+            self.current.route,
+            Upstream(self._clock, wall_clock),
+            self.health,
+            RetryBudget(self._clock),
+            self.current.endpoint,
+            self._clock,
+        )
+        for stage in reversed(stages):
+            handler = stage(handler)
+        return handler
+
+    def start(self) -> None:
+        """Begin to look after ejected targets."""
+        self._prober.start()
+
+    async def close(self) -> None:
+        """End the gateway's tasks and connections; the ledger and the fleet are their owner's to close."""
+        await self._prober.close()
+        await self.directory.close()
+        for pool in self.current.pools():
+            await pool.close()
+
+    async def replace(self, settings: Settings) -> None:
+        """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""
+        for pool in self.current.replace(settings):
+            await pool.close()
+
+    async def respond(self, request: Request) -> Response:
+        """Answer one request of a client's."""
+        path = request.path
+        page = self._pages.get(path)
+        if page is None:
+            return await self._elsewhere(request, path)
+        method, answer = page
+        if request.method != method and not (method == "GET" and request.method == "HEAD"):
+            return _wrong_method(request.method, path, method)
+        return await answer(request)
+
+    async def _chat_completions(self, request: Request) -> Response:
+        self.requests += 1
+        self.in_flight += 1
+        identity = self._ids.next()
+        exchange = Exchange(request, identity, public_id(identity), self._clock())
+        try:
+            reply = await self._path(exchange)
+        finally:
+            self.in_flight -= 1
+        return Response(reply.status, reply.headers, reply.body)
+
+    async def _elsewhere(self, request: Request, path: str) -> Response:
+        if path.startswith(ADMIN_PREFIX) and self.admin is not None:
+            return await self.admin(request)
+        if path.startswith("/v1/models/"):
+            if request.method not in ("GET", "HEAD"):
+                return _wrong_method(request.method, path, "GET")
+            return await self._model(request, unquote(path.removeprefix("/v1/models/")))
+        return refusal_response(_unknown_path(path, self._pages))
+
+    async def _models(self, request: Request) -> Response:
+        """List what can be asked for: routes, this machine's models, and each provider's by full name."""
+        return await self._known_caller(request, self._list_models)
+
+    async def _list_models(self) -> bytes:
+        listed = [_model(name, "shareai") for name in self.current.routes]
+        offers = await self.current.offers()
+        listed += [_model(name, NODE) for name in offers.get(NODE, ())]
+        for provider, models in offers.items():
+            listed += [_model(f"{provider}/{name}", provider) for name in models]
+        return msgspec.json.encode({"object": "list", "data": listed})
+
+    async def _model(self, request: Request, name: str) -> Response:
+        async def describe() -> bytes:
+            owner = await self.current.owner(name)
+            return msgspec.json.encode(_model(name, owner))
+
+        return await self._known_caller(request, describe)
+
+    async def _known_caller(
+        self, request: Request, answer: Callable[[], Coroutine[Any, Any, bytes]]
+    ) -> Response:
+        try:
+            self.keys.caller(request.headers)
+            return Response(200, [JSON_TYPE], await answer())
+        except ShareAIError as error:
+            return refusal_response(error)
+
+    async def _healthz(self, request: Request) -> Response:
+        status = "degraded" if self.ledger.state().problem else "ok"
+        return Response(200, [JSON_TYPE], msgspec.json.encode({"status": status}))
+
+
+def _model(name: str, owner: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+
+
+def _wrong_method(method: str, path: str, allowed: str) -> Response:
+    shown = path[:100]
+    response = refusal_response(
+        MethodNotAllowed(f"{method[:20]} is not for {shown}.", hint=f"It takes {allowed}.")
+    )
+    response.headers.append((b"allow", allowed.encode("ascii")))
+    return response
+
+
+def _unknown_path(path: str, pages: Mapping[str, object]) -> UnknownPath:
+    shown = path[:100]
+    known = ("/v1" + path) if "/v1" + path in pages else None
+    hint = f"Did you mean {known}?" if known else "The base URL ends in /v1."
+    return UnknownPath(f"Nothing is served under {shown}.", hint=hint)

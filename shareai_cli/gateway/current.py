@@ -1,0 +1,150 @@
+"""The configuration in force, and what the path asks of it: where a model is, and how to reach it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from shareai_cli.config import RouteSettings, Settings
+from shareai_cli.errors import ConnectionRefused
+from shareai_cli.gateway.endpoints import Endpoint, Endpoints, PoolFactory, node_endpoint
+from shareai_cli.gateway.exchange import Choice, Exchange
+from shareai_cli.gateway.fleet import Fleet
+from shareai_cli.gateway.health import SERVING, Health, Standing
+from shareai_cli.gateway.models import ModelDirectory
+from shareai_cli.gateway.router import Plan, choose, named_plan, offered_plan, unknown_model
+from shareai_cli.types import NODE, Target
+from shareai_cli.wire.client import Pool
+
+NODE_START_SECONDS = 10.0
+"""How long a request waits for the node agent, which starts beside the gateway."""
+
+
+class Current:
+    """Settings, endpoints and routes as they are now; `replace` swaps them between two requests."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str],
+        make_pool: PoolFactory,
+        fleet: Fleet,
+        health: Health,
+        directory: ModelDirectory,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._environ = environ
+        self._make_pool = make_pool
+        self._fleet = fleet
+        self._health = health
+        self._directory = directory
+        self._chance = chance
+        self.settings = settings
+        self.endpoints = Endpoints.build(settings.providers, environ, make_pool)
+        self._providers = frozenset((*settings.providers, NODE))
+        self._node: Endpoint | None = None
+
+    def __repr__(self) -> str:
+        return f"<Current [providers: {len(self._providers) - 1}, routes: {len(self.routes)}]>"
+
+    @property
+    def routes(self) -> Mapping[str, RouteSettings]:
+        """The routes, by name."""
+        return self.settings.routes
+
+    @property
+    def local_models(self) -> Sequence[str]:
+        """The ids of the models that this machine serves."""
+        return self._fleet.model_ids
+
+    def replace(self, settings: Settings) -> list[Pool]:
+        """Take up changed settings; returns the pools that nothing uses any more, to be closed.
+
+        Raises `ConfigurationError`, and then changes nothing.
+        """
+        former = self.endpoints
+        self.endpoints = Endpoints.build(settings.providers, self._environ, self._make_pool, former)
+        self.settings = settings
+        self._providers = frozenset((*settings.providers, NODE))
+        self._health.forget_keys()
+        self._directory.forget()
+        kept = self.pools()
+        return [pool for pool in {one.pool for one in former} if pool not in kept]
+
+    def pools(self) -> set[Pool]:
+        """Return every pool that is in use."""
+        pools = {one.pool for one in self.endpoints}
+        if self._node is not None:
+            pools.add(self._node.pool)
+        return pools
+
+    async def route(self, exchange: Exchange) -> Choice:
+        """Answer which targets an exchange's model means, and in which order; the path's router.
+
+        Raises `UnknownModel`.
+        """
+        plan = named_plan(exchange.model, self.routes, self._providers)
+        if plan is None:
+            plan = await self._offered(exchange.model)
+        standing = _serving if self._health.untroubled else self.standing
+        return choose(plan, standing, self._chance)
+
+    async def _offered(self, model: str) -> Plan:
+        offers = await self._directory.offers(list(self.endpoints), self.local_models)
+        plan = offered_plan(model, offers)
+        if plan is None:
+            raise unknown_model(model, [*self.routes], self._providers, offers)
+        return plan
+
+    async def owner(self, model: str) -> str:
+        """Return who serves a model that can be asked for under this name; raises `UnknownModel`."""
+        plan = named_plan(model, self.routes, self._providers)
+        if plan is None:
+            plan = await self._offered(model)
+        return "shareai" if model in self.routes else plan.targets[0].target.provider
+
+    async def offers(self) -> Mapping[str, Sequence[str]]:
+        """Return the models that each provider, and this machine, is known to offer, sorted."""
+        offers = await self._directory.offers(list(self.endpoints), self.local_models)
+        return {name: sorted(models) for name, models in offers.items()}
+
+    def standing(self, target: Target) -> Standing:
+        """Tell how a target stands."""
+        endpoint = self._known(target.provider)
+        if endpoint is None:
+            return self._health.standing(target, (), has_check=False)
+        return self._health.standing(target, endpoint.fingerprints(), endpoint.check is not None)
+
+    async def endpoint(self, name: str) -> Endpoint:
+        """Return a provider's endpoint, or the node agent's; raises `ConnectionRefused`."""
+        if name == NODE:
+            return await self._node_endpoint()
+        endpoint = self.endpoints.find(name)
+        if endpoint is None:
+            raise ConnectionRefused(f"provider '{name}' was removed from the configuration")
+        return endpoint
+
+    def _known(self, name: str) -> Endpoint | None:
+        return self._node if name == NODE else self.endpoints.find(name)
+
+    async def _node_endpoint(self) -> Endpoint:
+        """Return the node agent's endpoint; it moves when the agent is started again."""
+        found = self._fleet.origin()
+        if found is None:
+            try:
+                found = await asyncio.wait_for(self._fleet.ready(), NODE_START_SECONDS)
+            except TimeoutError:
+                raise ConnectionRefused("this machine's node agent is not running") from None
+        origin, secret = found
+        if self._node is None or self._node.origin != origin:
+            if self._node is not None:
+                await self._node.pool.close()
+            self._node = node_endpoint(f"http://{origin.authority}/v1", secret, self._make_pool)
+        return self._node
+
+
+def _serving(target: Target) -> Standing:
+    """Stand in for the lookups while nothing is known against any target."""
+    return SERVING
