@@ -92,7 +92,7 @@ class Gateway:
             understand,
             limits,
             cache,
-            keep_alive(self.current.settings.server.keep_alive_comments),
+            keep_alive(lambda: self.current.settings.server.keep_alive_comments),
         ]
         handler: Handler = Failover(
             self.current.route,

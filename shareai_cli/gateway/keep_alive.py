@@ -8,7 +8,7 @@ event, and the target and the number of attempts follow in a comment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from shareai_cli.errors import ShareAIError, UpstreamError
@@ -27,15 +27,12 @@ COMMENT = b": keep-alive\n\n"
 PENDING = (b"x-shareai-target", b"pending")
 
 
-def keep_alive(seconds: float) -> Stage:
-    """Stage: from `seconds` of silence before a stream's content on, send a comment as often; 0 is off."""
+def keep_alive(interval: Callable[[], float]) -> Stage:
+    """Stage: while a stream's content is awaited, send a comment every `interval()` seconds; 0 is off."""
 
     def stage(inner: Handler) -> Handler:
-        if not seconds:
-            return inner
-
         async def handle(exchange: Exchange) -> Reply:
-            if not exchange.streamed:
+            if not exchange.streamed or not (seconds := interval()):
                 return await inner(exchange)
             answer = _started(inner(exchange))
             try:

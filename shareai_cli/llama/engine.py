@@ -6,7 +6,7 @@ What two prompts share at their start is evaluated once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import psutil
 
@@ -64,7 +64,7 @@ class Engine:
         del self._held[shared:]
         return shared if self._evaluate(prompt[shared:]) else None
 
-    def generate(self, sampling: Sampling) -> Iterator[int]:
+    def generate(self, sampling: Sampling) -> Generator[int]:
         """Draw tokens after a prepared prompt until interrupted; the caller stops at an end or limit."""
         sampler = self._context.sampler(sampling)
         try:
