@@ -42,6 +42,17 @@ class Target(Struct, frozen=True):
         return f"{self.provider}/{self.model}"
 
 
+class LocalModel(Struct, frozen=True):
+    """A model that this machine serves: its public id, its GGUF file, and how to load it."""
+
+    id: str
+    path: str
+    context: int | None = None
+    """Tokens of context; None lets the model and the memory decide."""
+    threads: int | None = None
+    """Threads that compute; None takes the physical cores."""
+
+
 class Usage(Struct, frozen=True, array_like=True):
     """Token counts that never overlap: their sum is everything that was processed.
 
