@@ -1,0 +1,63 @@
+"""A model's process: load the model, listen on loopback, say the port, and end with the parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from shareai_cli.errors import ShareAIError
+from shareai_cli.wire.process import ChildStart, Started, announce, read_start
+
+
+def main() -> int:
+    """Serve the model that the start line names; return the exit status if that fails."""
+    start = read_start(ChildStart)
+    # A failed assertion of llama.cpp's would start a debugger, where there is one, to print a backtrace.
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    try:
+        run(start)
+    except ShareAIError as error:
+        announce(Started(error=str(error)))
+        return 1
+    except Exception as error:
+        announce(Started(error=f"The process of {start.model.id!r} failed: {type(error).__name__}: {error}"))
+        return 1
+    return 0
+
+
+def run(start: ChildStart) -> None:
+    """Load the model and serve it; returns only by an error, as the pipe's end ends the process."""
+    # Imported here: a missing or broken llama.cpp is an error to be told to the parent.
+    from shareai_cli.llama.engine import Engine
+    from shareai_cli.llama.scheduler import OneAtATime
+    from shareai_cli.llama.server import ModelServer, refuse
+    from shareai_cli.wire.server import Server
+
+    model = start.model
+    engine = Engine(model.path, context=model.context, threads=model.threads)
+
+    async def serve() -> None:
+        handler = ModelServer(
+            model.id,
+            model=engine.model,
+            context_size=engine.context_size,
+            scheduler=OneAtATime(engine),
+            secret=start.secret,
+        )
+        server = Server(handler.handle, refuse=refuse)
+        await server.start("127.0.0.1", 0)
+        announce(Started(port=server.port))
+        await asyncio.Event().wait()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve())
+
+
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where there is one."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.Loop

@@ -1,0 +1,205 @@
+"""The child's HTTP interface: one model under `/v1/chat/completions`, for whoever holds the secret."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import math
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from shareai_cli.errors import (
+    AuthenticationFailed,
+    ContextTooLong,
+    MethodNotAllowed,
+    ShareAIError,
+    UnknownModel,
+    UnknownPath,
+)
+from shareai_cli.llama.bindings import Model
+from shareai_cli.llama.parameters import ChatBody, decode_chat
+from shareai_cli.llama.replies import Writer, error_object
+from shareai_cli.llama.scheduler import Delta, Finish, Generation, GenerationRequest, Scheduler
+from shareai_cli.llama.template import ChatTemplate
+from shareai_cli.llama.text import Call, ToolCallReader
+from shareai_cli.types import WallClock
+from shareai_cli.wire.message import Request, Response
+
+CHAT = "/v1/chat/completions"
+HEALTH = "/health"
+
+_JSON = (b"content-type", b"application/json")
+_EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+
+
+def refuse(error: ShareAIError) -> Response:
+    """Render an error in OpenAI's shape, with what tells clients whether and when to try again."""
+    headers = [_JSON]
+    if error.retry_useless:
+        headers.append((b"x-should-retry", b"false"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    return Response(error.status, headers, error_object(error))
+
+
+class ModelServer:
+    """Answers requests for one model through a scheduler."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: Model,
+        context_size: int,
+        scheduler: Scheduler,
+        secret: str,
+        wall_clock: WallClock = time.time,
+    ) -> None:
+        self._name = name
+        self._model = model
+        self._context_size = context_size
+        self._scheduler = scheduler
+        self._authorization = b"Bearer " + secret.encode()
+        self._wall_clock = wall_clock
+        self._template = ChatTemplate(
+            model.template(), begin=model.text_of(model.begin), end=model.text_of(model.end)
+        )
+        # Reading a long prompt's text takes a while: not on the loop, and without waiting for the engine.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="prompt")
+
+    def __repr__(self) -> str:
+        return f"<ModelServer {self._name!r} {self._scheduler!r}>"
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request."""
+        presented = request.headers.get(b"authorization", b"")
+        if not hmac.compare_digest(presented, self._authorization):
+            raise AuthenticationFailed("The secret of this process is wrong or missing.")
+        if request.path == CHAT:
+            if request.method != "POST":
+                raise MethodNotAllowed(f"{CHAT} takes POST.")
+            return await self._chat(request)
+        if request.path == HEALTH:
+            return self._health()
+        raise UnknownPath(f"Nothing is served under {request.path[:100]}.")
+
+    def close(self) -> None:
+        """End the thread that reads prompts."""
+        self._reader.shutdown(cancel_futures=True)
+
+    def _health(self) -> Response:
+        state = {
+            "model": self._name,
+            "context": self._context_size,
+            "running": self._scheduler.running,
+            "waiting": self._scheduler.waiting,
+        }
+        return Response(200, [_JSON], msgspec.json.encode(state))
+
+    async def _chat(self, request: Request) -> Response:
+        chat = decode_chat(request.body)
+        if chat.model != self._name:
+            raise UnknownModel(
+                f"This process serves {self._name!r}, not {chat.model[:100]!r}.", param="model"
+            )
+        loop = asyncio.get_running_loop()
+        wanted = await loop.run_in_executor(self._reader, self._understand, chat)
+        generation = self._scheduler.submit(wanted)
+        writer = Writer(chat.model, int(self._wall_clock()))
+        tools = ToolCallReader() if chat.offered_tools else None
+        try:
+            if not chat.stream:
+                return await _whole(generation, writer, tools)
+            # The head waits for the first delta: what fails before it still has a status of its own.
+            first = await anext(generation)
+        except BaseException:
+            generation.cancel()
+            raise
+        events = EventStream(generation, first, writer, tools, include_usage=chat.include_usage)
+        return Response(200, [_EVENTS, (b"cache-control", b"no-cache")], events)
+
+    def _understand(self, chat: ChatBody) -> GenerationRequest:
+        """Return what to generate; `ContextTooLong` where the prompt leaves no room for a reply."""
+        prompt = self._model.tokenize(self._template.render(chat.messages, chat.offered_tools))
+        room = self._context_size - len(prompt)
+        if room < 1:
+            raise ContextTooLong(
+                f"The messages take {len(prompt)} tokens; this model's context holds {self._context_size}.",
+                param="messages",
+            )
+        return GenerationRequest(
+            prompt=tuple(prompt),
+            limit=min(chat.limit or room, room),
+            sampling=chat.sampling(),
+            stops=chat.stops,
+        )
+
+
+async def _whole(generation: Generation, writer: Writer, tools: ToolCallReader | None) -> Response:
+    """Wait for the whole reply."""
+    pieces: list[str | Call] = []
+    async for delta in generation:
+        if isinstance(delta, Finish):
+            pieces += tools.finish() if tools else ()
+            text = "".join(piece for piece in pieces if isinstance(piece, str))
+            calls = [piece for piece in pieces if isinstance(piece, Call)]
+            return Response(200, [_JSON], writer.completion(text, calls, delta))
+        pieces += tools.feed(delta) if tools else (delta,)
+    raise RuntimeError("a generation ended without a finish")
+
+
+class EventStream:
+    """A reply as SSE events; `aclose` frees the engine, also before the first event was taken."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        first: Delta,
+        writer: Writer,
+        tools: ToolCallReader | None,
+        *,
+        include_usage: bool,
+    ) -> None:
+        self._generation = generation
+        self._first: Delta | None = first
+        self._writer = writer
+        self._tools = tools
+        self._include_usage = include_usage
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._ended:
+            events = await self._next()
+            if events:
+                return events
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Give the reply up."""
+        self._ended = True
+        self._generation.cancel()
+
+    async def _next(self) -> bytes:
+        if self._first is not None:
+            delta, self._first = self._first, None
+            return self._writer.role() + self._events(delta)
+        try:
+            return self._events(await anext(self._generation))
+        except ShareAIError as error:
+            self._ended = True
+            return b"data: " + error_object(error) + b"\n\n"
+
+    def _events(self, delta: Delta) -> bytes:
+        if isinstance(delta, Finish):
+            self._ended = True
+            rest = self._tools.finish() if self._tools else ()
+            written = b"".join(map(self._writer.delta, rest))
+            return written + self._writer.end(delta, include_usage=self._include_usage)
+        pieces = self._tools.feed(delta) if self._tools else (delta,)
+        return b"".join(map(self._writer.delta, pieces))
