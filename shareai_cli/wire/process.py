@@ -38,7 +38,7 @@ MOST_WAIT = 30.0
 
 
 class RestartWaits:
-    """How long to wait before a child that died is started again; one that lived long starts from the first."""
+    """How long to wait before a child that died is started again; a long life starts from the first."""
 
     def __init__(self) -> None:
         self._failures = 0

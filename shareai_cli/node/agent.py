@@ -1,0 +1,140 @@
+"""The agent's HTTP interface and its process: this machine's models behind one loopback port.
+
+`POST /v1/chat/completions`, `GET` and `PUT /v1/models`, `GET /health`; all want the secret of the start line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import math
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from msgspec import Struct
+
+from shareai_cli.errors import (
+    AuthenticationFailed,
+    MalformedRequest,
+    MethodNotAllowed,
+    ShareAIError,
+    UnknownPath,
+)
+from shareai_cli.node.children import Children
+from shareai_cli.node.models import has_llama
+from shareai_cli.node.proxy import forward
+from shareai_cli.types import LocalModel
+from shareai_cli.wire.message import Request, Response
+from shareai_cli.wire.process import AgentStart, Started, announce, read_start
+from shareai_cli.wire.server import Server
+
+_JSON = (b"content-type", b"application/json")
+
+
+class _Named(Struct):
+    """The one field of a request that the agent itself reads."""
+
+    model: str
+
+
+_named_decoder = msgspec.json.Decoder(_Named)
+_models_decoder = msgspec.json.Decoder(tuple[LocalModel, ...])
+
+
+class Agent:
+    """Answers for all models of this machine."""
+
+    def __init__(self, children: Children, *, secret: str) -> None:
+        self._children = children
+        self._authorization = b"Bearer " + secret.encode()
+        self._routes: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {
+            "/v1/chat/completions": {"POST": self._chat},
+            "/v1/models": {"GET": self._list_models, "PUT": self._replace_models},
+            "/health": {"GET": self._health},
+        }
+
+    def __repr__(self) -> str:
+        return f"<Agent {self._children!r}>"
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request."""
+        presented = request.headers.get(b"authorization", b"")
+        if not hmac.compare_digest(presented, self._authorization):
+            raise AuthenticationFailed("The secret of this process is wrong or missing.")
+        methods = self._routes.get(request.path)
+        if methods is None:
+            raise UnknownPath(f"Nothing is served under {request.path[:100]}.")
+        answer = methods.get(request.method)
+        if answer is None:
+            raise MethodNotAllowed(f"{request.path} takes {', '.join(methods)}.")
+        return await answer(request)
+
+    async def _chat(self, request: Request) -> Response:
+        try:
+            model = _named_decoder.decode(request.body).model
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise MalformedRequest(
+                "The body has to be a JSON object with the string 'model'.", param="model"
+            ) from None
+        return await forward(request, await self._children.lease(model))
+
+    async def _list_models(self, _request: Request) -> Response:
+        listed = [
+            {"id": model.id, "object": "model", "created": 0, "owned_by": "node"}
+            for model in self._children.models
+        ]
+        return Response(200, [_JSON], msgspec.json.encode({"object": "list", "data": listed}))
+
+    async def _replace_models(self, request: Request) -> Response:
+        try:
+            models = _models_decoder.decode(request.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedRequest(f"The body is not a list of models: {error}.") from None
+        await self._children.replace(models)
+        return await self._list_models(request)
+
+    async def _health(self, _request: Request) -> Response:
+        return Response(200, [_JSON], msgspec.json.encode({"models": self._children.reports()}))
+
+
+def refuse(error: ShareAIError) -> Response:
+    """Render an error in OpenAI's shape, with what tells clients whether and when to try again."""
+    headers = [_JSON]
+    if error.retry_useless:
+        headers.append((b"x-should-retry", b"false"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    body = {"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}}
+    return Response(error.status, headers, msgspec.json.encode(body))
+
+
+def main() -> int:
+    """Run the agent until its parent ends it; return the exit status if it cannot run."""
+    start = read_start(AgentStart)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(start))
+    except (ShareAIError, OSError) as error:
+        announce(Started(error=f"The node agent failed: {error}"))
+        return 1
+    return 0
+
+
+async def serve(start: AgentStart) -> None:
+    """Serve until this process is ended."""
+    children = Children(start.models, environ=os.environ, has_llama=has_llama())
+    server = Server(Agent(children, secret=start.secret).handle, refuse=refuse)
+    await server.start("127.0.0.1", 0)
+    announce(Started(port=server.port))
+    await asyncio.Event().wait()
+
+
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where there is one."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.Loop
