@@ -15,7 +15,8 @@ import msgspec
 from shareai_cli.errors import ModelUnavailable, ShareAIError, UpstreamError
 from shareai_cli.secrets import Secret
 from shareai_cli.types import DEMO_MODEL, Clock, LocalModel
-from shareai_cli.wire.client import Origin, Pool, Timeouts
+from shareai_cli.wire.client import Pool, Timeouts
+from shareai_cli.wire.origin import Origin
 from shareai_cli.wire.process import AgentStart, ChildProcess, RestartWaits
 
 MODULE = "shareai_cli.node"
@@ -94,7 +95,7 @@ class Fleet:
         return found
 
     async def update(self, models: Sequence[LocalModel]) -> None:
-        """Serve other models from now on; those that stay keep running. `UpstreamError` if the agent is mute."""
+        """Serve other models from now on; those that stay keep running. May raise `UpstreamError`."""
         self._models = tuple(models)
         await self.start()
         found = self.origin()

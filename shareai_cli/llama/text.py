@@ -79,7 +79,7 @@ class ToolCallReader:
     def __init__(self) -> None:
         self._pending = ""
         self._inside = False
-        self.called = False
+        self._after_call = False
 
     def feed(self, text: str) -> list[str | Call]:
         """Return the text and the calls that are settled after more text."""
@@ -110,11 +110,15 @@ class ToolCallReader:
         if self._inside:
             call = _call_of(text)
             if call is not None:
-                self.called = True
+                self._after_call = True
                 found.append(call)
             else:
                 found.append(f"{self.OPEN}{text}{self.CLOSE if closed else ''}")
-        elif text and not (self.called and text.isspace()):
+            return
+        # The line ends that a model puts around its calls are no part of the text.
+        text = text.lstrip() if self._after_call else text
+        if text:
+            self._after_call = False
             found.append(text)
 
 

@@ -14,7 +14,8 @@ from msgspec import Struct
 from shareai_cli.errors import ModelUnavailable, UnknownModel
 from shareai_cli.node.models import inspect
 from shareai_cli.types import Clock, LocalModel
-from shareai_cli.wire.client import Origin, Pool
+from shareai_cli.wire.client import Pool
+from shareai_cli.wire.origin import Origin
 from shareai_cli.wire.process import ChildProcess, ChildStart, RestartWaits
 
 MODULE = "shareai_cli.llama"

@@ -1,0 +1,43 @@
+"""Real llama.cpp with the demo model and with the random one; skipped only where it is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from shareai_cli.llama.engine import Engine
+
+collect_ignore_glob = [] if find_spec("llama_cpp") else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def random_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from shareai_cli.llama.demo.build import write_random
+
+    path = tmp_path_factory.mktemp("models") / "random.gguf"
+    write_random(path)
+    return path
+
+
+@pytest.fixture
+def demo() -> Iterator[Engine]:
+    from shareai_cli.llama.demo.build import DEMO_FILE
+    from shareai_cli.llama.engine import Engine
+
+    engine = Engine(str(DEMO_FILE), context=2048)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def random_engine(random_file: Path) -> Iterator[Engine]:
+    from shareai_cli.llama.engine import Engine
+
+    engine = Engine(str(random_file), context=512)
+    yield engine
+    engine.close()
