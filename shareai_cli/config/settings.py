@@ -1,0 +1,141 @@
+"""What a person can declare, each setting with its type, its default and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, field
+
+from shareai_cli.secrets import SecretReference
+from shareai_cli.types import Target
+
+Strategy = Literal["priority", "weighted"]
+CheckStyle = Literal["bearer", "anthropic"]
+"""How the free call presents the key: as a bearer token, or as `x-api-key` with `anthropic-version`."""
+
+MEBIBYTE = 1 << 20
+
+
+class Preset(Struct, frozen=True):
+    """What is known of a provider before anything is declared."""
+
+    name: str
+    title: str
+    """The name as its owner writes it."""
+    base_url: str
+    key_variables: tuple[str, ...]
+    """The variables in which its key is customarily kept, the first one first."""
+    check: str
+    """Path under the base URL whose GET is free and refuses a wrong key."""
+    price_as: str
+    """The provider's id in genai-prices."""
+    check_style: CheckStyle = "bearer"
+    stream_usage: bool = True
+    """Whether it takes `stream_options.include_usage`."""
+
+
+class TimeLimits(Struct, frozen=True):
+    """Seconds that an attempt may take, each phase for itself."""
+
+    connect: float = 10.0
+    """To a connection, TLS included."""
+    head: float = 30.0
+    """To a stream's head."""
+    content: float = 120.0
+    """To a stream's first content: reasoning models are silent for long."""
+    gap: float = 120.0
+    """Between two events of a stream."""
+    total: float = 600.0
+    """Any reply as a whole."""
+
+
+class ServerSettings(Struct, frozen=True):
+    """`[server]`: where the gateway listens and what it takes."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: int = 6161
+    """0 takes a free one."""
+    hostnames: tuple[str, ...] = ()
+    """Names by which clients call it, beside loopback names and its own address."""
+    keep_alive_comments: float = 0.0
+    """Seconds between comments in a stream that waits for its first content; 0 sends none."""
+    drain: float = 30.0
+    """Seconds that streams have to end in when the gateway stops."""
+    connections: int = 4096
+    """The most clients' connections at a time."""
+    body_limit: int = 20 * MEBIBYTE
+    """Bytes of a request's body."""
+
+
+class ProviderSettings(Struct, frozen=True):
+    """`[providers.NAME]`: a cloud endpoint that speaks the OpenAI API."""
+
+    name: str
+    preset: str | None
+    """Which preset filled in what was not declared."""
+    base_url: str
+    """Without a slash at its end; `/chat/completions` follows it."""
+    keys: tuple[SecretReference, ...] = ()
+    """Where its keys are kept; none for an endpoint that wants none."""
+    timeouts: TimeLimits = TimeLimits()
+    """Its time limits."""
+    check: str | None = None
+    """Path under the base URL whose GET is free; None where there is none."""
+    check_style: CheckStyle = "bearer"
+    """How that call presents the key."""
+    price_as: str | None = None
+    """Under which of genai-prices' providers its prices are looked up."""
+    stream_usage: bool = True
+    """Whether it takes `stream_options.include_usage`."""
+    models: tuple[str, ...] = ()
+    """Models that it offers beside those that its `/models` names."""
+    allow_http: bool = False
+    """Whether a key may go unencrypted to another machine."""
+
+
+class RouteTarget(Struct, frozen=True):
+    """One target of a route."""
+
+    target: Target
+    weight: int = 1
+    """Its share where the strategy is `weighted`."""
+
+
+class RouteSettings(Struct, frozen=True):
+    """`[routes.NAME]`: a public model name and the targets behind it."""
+
+    name: str
+    strategy: Strategy
+    targets: tuple[RouteTarget, ...]
+
+
+class LocalSettings(Struct, frozen=True):
+    """`[local]`: the models that this machine serves, as `node/<file name without .gguf>`."""
+
+    models: tuple[Path, ...] = ()
+    """GGUF files, absolute."""
+    context: int | None = None
+    """Tokens of context of each; None lets the model and the memory decide."""
+    threads: int | None = None
+    """Threads that compute; None takes the physical cores."""
+
+
+class Settings(Struct, frozen=True):
+    """Everything declared, checked and filled in."""
+
+    server: ServerSettings = ServerSettings()
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+    routes: Mapping[str, RouteSettings] = field(default_factory=dict)
+    local: LocalSettings = LocalSettings()
+    source: Path | None = None
+    """The file that was read; None where there is none."""
+    discovered: tuple[str, ...] = ()
+    """Environment variables whose keys made preset providers, nothing having been declared."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can serve: then the demo model does."""
+        return not self.providers and not self.local.models
