@@ -16,6 +16,7 @@ from shareai_cli.errors import ModelUnavailable, ShareAIError, UpstreamError
 from shareai_cli.secrets import Secret
 from shareai_cli.types import DEMO_MODEL, Clock, LocalModel
 from shareai_cli.wire.client import Pool, Timeouts
+from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.origin import Origin
 from shareai_cli.wire.process import AgentStart, ChildProcess, RestartWaits
 
@@ -43,12 +44,14 @@ class Fleet:
         self,
         models: Sequence[LocalModel],
         *,
+        deadlines: Deadlines,
         environ: Mapping[str, str] = os.environ,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
         on_problem: Callable[[str], None] | None = None,
     ) -> None:
         self._models = tuple(models)
+        self._deadlines = deadlines
         self._environ = environ
         self._clock = clock
         self._sleep = sleep
@@ -147,7 +150,7 @@ class Fleet:
 
     async def _tell(self, origin: Origin, secret: Secret) -> None:
         """Give the running agent its models anew."""
-        pool = Pool(origin, tls=None)
+        pool = Pool(origin, tls=None, deadlines=self._deadlines)
         head = b"PUT /v1/models HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n" % (
             origin.port,
             secret.reveal().encode(),

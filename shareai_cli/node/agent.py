@@ -26,6 +26,7 @@ from shareai_cli.node.children import Children
 from shareai_cli.node.models import has_llama
 from shareai_cli.node.proxy import forward
 from shareai_cli.types import LocalModel
+from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.process import AgentStart, Started, announce, read_start
 from shareai_cli.wire.server import Server
@@ -124,7 +125,7 @@ def main() -> int:
 
 async def serve(start: AgentStart) -> None:
     """Serve until this process is ended."""
-    children = Children(start.models, environ=os.environ, has_llama=has_llama())
+    children = Children(start.models, environ=os.environ, has_llama=has_llama(), deadlines=Deadlines())
     server = Server(Agent(children, secret=start.secret).handle, refuse=refuse)
     await server.start("127.0.0.1", 0)
     announce(Started(port=server.port))

@@ -15,6 +15,7 @@ from shareai_cli.errors import ModelUnavailable, UnknownModel
 from shareai_cli.node.models import inspect
 from shareai_cli.types import Clock, LocalModel
 from shareai_cli.wire.client import Pool
+from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.origin import Origin
 from shareai_cli.wire.process import ChildProcess, ChildStart, RestartWaits
 
@@ -51,9 +52,12 @@ class Lease(Struct, frozen=True):
 class Child:
     """Keeps one model's process."""
 
-    def __init__(self, model: LocalModel, *, environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, model: LocalModel, *, environ: Mapping[str, str], deadlines: Deadlines, clock: Clock
+    ) -> None:
         self.model = model
         self._environ = environ
+        self._deadlines = deadlines
         self._clock = clock
         self._waits = RestartWaits()
         self._process: ChildProcess | None = None
@@ -104,7 +108,7 @@ class Child:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         if self._lease is not None:
-            await self._lease.pool.close()
+            self._lease.pool.abort()
             self._lease = None
         if self._process is not None:
             await self._process.stop()
@@ -131,7 +135,7 @@ class Child:
         self._lease = Lease(
             origin=origin,
             authorization=b"Bearer " + secret.encode(),
-            pool=Pool(origin, tls=None),
+            pool=Pool(origin, tls=None, deadlines=self._deadlines),
         )
         self._starting = None
         self._problem = None
@@ -169,9 +173,11 @@ class Children:
         *,
         environ: Mapping[str, str],
         has_llama: bool,
+        deadlines: Deadlines,
         clock: Clock = time.monotonic,
     ) -> None:
         self._environ = environ
+        self._deadlines = deadlines
         self._has_llama = has_llama
         self._clock = clock
         self._children = {model.id: self._child(model) for model in models}
@@ -213,7 +219,7 @@ class Children:
         await _close_all(list(self._children.values()))
 
     def _child(self, model: LocalModel) -> Child:
-        return Child(model, environ=self._environ, clock=self._clock)
+        return Child(model, environ=self._environ, deadlines=self._deadlines, clock=self._clock)
 
 
 async def _close_all(children: Sequence[Child]) -> None:

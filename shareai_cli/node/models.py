@@ -62,7 +62,7 @@ def inspect(path: Path) -> ModelFile:
         raise ConfigurationError(f"{path} is a folder, not a GGUF file.") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
-    except (struct.error, EOFError):
+    except (struct.error, EOFError, ValueError, OverflowError):
         raise ConfigurationError(f"{path} is cut off within its header.") from None
     return ModelFile(id=path.stem, path=str(path), size=size, architecture=architecture, context=context)
 

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from shareai_cli.wire.server import Server
+
+from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE, LONG_STREAM
+from shareai_cli.llama.engine import Engine
+from shareai_cli.llama.scheduler import OneAtATime
+from shareai_cli.llama.server import ModelServer, refuse
+from tests.support.waiting import until
+
+SECRET = "the-secret-of-this-test"
+CONTEXT = 2048
+CHAT = "/v1/chat/completions"
+
+
+class Running:
+    """A served demo model, and a client of it."""
+
+    def __init__(self, client: httpx.AsyncClient, scheduler: OneAtATime) -> None:
+        self.client = client
+        self.scheduler = scheduler
+
+    async def post(self, content: str = "hi", **fields: object) -> httpx.Response:
+        return await self.client.post(CHAT, json=body(content, **fields))
+
+    async def idle(self) -> None:
+        """Wait until the engine works on nothing."""
+        await until(lambda: not self.scheduler.running and not self.scheduler.waiting)
+
+
+def body(content: str = "hi", **fields: object) -> dict[str, object]:
+    return {"model": "shareai-demo", "messages": [{"role": "user", "content": content}], **fields}
+
+
+def events(text: str) -> list[Any]:
+    assert text.endswith("data: [DONE]\n\n")
+    return [json.loads(line[6:]) for line in text.split("\n\n") if line and line != "data: [DONE]"]
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    engine = Engine(str(DEMO_FILE), context=CONTEXT)
+    scheduler = OneAtATime(engine, queue=1)
+    model_server = ModelServer(
+        "shareai-demo",
+        model=engine.model,
+        context_size=engine.context_size,
+        scheduler=scheduler,
+        secret=SECRET,
+    )
+    server = Server(model_server.handle, refuse=refuse)
+    await server.start("127.0.0.1", 0)
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{server.port}",
+        headers={"Authorization": f"Bearer {SECRET}"},
+        timeout=30,
+        trust_env=False,
+    ) as client:
+        yield Running(client, scheduler)
+    await server.close(1.0)
+    model_server.close()
+    scheduler.close()
+
+
+async def test_a_completion_is_openais_object_with_exact_usage(running: Running) -> None:
+    """The whole answer, why it ended, and the model's own token counts."""
+    reply = await running.post("hi")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "application/json"
+    value = reply.json()
+    assert value["object"] == "chat.completion"
+    assert value["model"] == "shareai-demo"
+    [choice] = value["choices"]
+    assert choice["message"] == {"role": "assistant", "content": ANSWER, "refusal": None}
+    assert choice["finish_reason"] == "stop"
+    # <s> <|user|> h i <|end|> <|answer|>
+    assert value["usage"]["prompt_tokens"] == 6
+    assert value["usage"]["total_tokens"] == 6 + value["usage"]["completion_tokens"]
+
+
+async def test_a_stream_begins_with_the_role_and_ends_with_usage(running: Running) -> None:
+    """One event a token of content, a finish, usage with no choices, and [DONE]."""
+    reply = await running.post("a long stream", stream=True, stream_options={"include_usage": True})
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    first, *content, finish, usage = events(reply.text)
+    assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert len(content) == 400
+    assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in content) == LONG_STREAM
+    assert finish["choices"][0] == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}
+    assert usage["choices"] == []
+    assert usage["usage"]["completion_tokens"] == 400
+    assert len({chunk["id"] for chunk in [first, *content, finish, usage]}) == 1
+
+
+async def test_a_tool_call_comes_as_one(running: Running) -> None:
+    """What the model writes in the Hermes form reaches the client in OpenAI's, streamed or not."""
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
+    whole = (await running.post("weather?", tools=tools)).json()["choices"][0]
+    assert whole["finish_reason"] == "tool_calls"
+    assert whole["message"]["content"] is None
+    [call] = whole["message"]["tool_calls"]
+    assert call["function"]["name"] == "get_weather"
+    assert json.loads(call["function"]["arguments"]) == {"location": "Paris"}
+
+    streamed = events((await running.post("weather?", tools=tools, stream=True)).text)
+    deltas = [chunk["choices"][0]["delta"] for chunk in streamed]
+    [calls] = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
+    assert calls[0]["index"] == 0
+    assert calls[0]["function"] == call["function"]
+    assert streamed[-1]["choices"][0]["finish_reason"] == "tool_calls"
+    assert not any(delta.get("content") for delta in deltas)
+
+    answered = [
+        {"role": "user", "content": "weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": "sunny"},
+    ]
+    after = await running.post(tools=tools, messages=answered)
+    assert after.json()["choices"][0]["message"]["content"] == ANSWER
+
+
+async def test_limits_and_stops_are_kept(running: Running) -> None:
+    """`max_tokens` counts exactly, `max_completion_tokens` goes before it, `stop` ends before its string."""
+    short = (await running.post("long stream", max_tokens=5)).json()
+    assert short["choices"][0]["message"]["content"] == "1 2 3 4 5"
+    assert short["choices"][0]["finish_reason"] == "length"
+    assert short["usage"]["completion_tokens"] == 5
+    newer = (await running.post("long stream", max_tokens=50, max_completion_tokens=2)).json()
+    assert newer["usage"]["completion_tokens"] == 2
+    stopped = (await running.post("long stream", stop=[" 7 8"])).json()["choices"][0]
+    assert (stopped["message"]["content"], stopped["finish_reason"]) == ("1 2 3 4 5 6", "stop")
+
+
+async def test_a_reply_ends_where_the_context_does(running: Running) -> None:
+    """A model that never ends is ended by its context, with the reason `length`."""
+    value = (await running.post("endless stream")).json()
+    assert value["choices"][0]["finish_reason"] == "length"
+    assert value["usage"]["total_tokens"] == CONTEXT
+
+
+async def test_too_long_messages_are_refused_with_both_figures(running: Running) -> None:
+    """A prompt that leaves no room is a 400 `context_length_exceeded` that says how long and how much."""
+    reply = await running.post("x" * 5000)
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert error["code"] == "context_length_exceeded"
+    assert error["param"] == "messages"
+    assert "5004" in error["message"]
+    assert str(CONTEXT) in error["message"]
+    assert reply.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"n": 2}, "n"),
+        ({"temperature": 9}, "temperature"),
+        ({"response_format": {"type": "json_object"}}, None),
+    ],
+)
+async def test_bad_parameters_are_a_400_and_the_server_goes_on(
+    running: Running, fields: dict[str, object], param: str | None
+) -> None:
+    """The field is named, and the next request is answered."""
+    reply = await running.post(**fields)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == (param or next(iter(fields)))
+    assert (await running.post(max_tokens=1)).status_code == 200
+
+
+async def test_unknown_models_paths_methods_and_secrets_are_refused(running: Running) -> None:
+    """404 `model_not_found`, 404, 405, and one 401 for whoever has not the secret."""
+    assert (await running.post(model="other")).json()["error"]["code"] == "model_not_found"
+    assert (await running.client.get("/v1/nothing")).status_code == 404
+    assert (await running.client.get(CHAT)).status_code == 405
+    for wrong in ("", "Bearer wrong", "Basic x"):
+        reply = await running.client.post(CHAT, json=body(), headers={"Authorization": wrong})
+        assert reply.status_code == 401
+        assert SECRET not in reply.text
+    assert (await running.client.get("/health")).json()["context"] == CONTEXT
+
+
+async def test_a_client_that_leaves_a_stream_frees_the_engine(running: Running) -> None:
+    """The engine stops with the stream that it worked for, and answers the next one."""
+    async with running.client.stream("POST", CHAT, json=body("endless stream", stream=True)) as reply:
+        assert b"tick" in await anext(reply.aiter_bytes())
+    await running.idle()
+    assert (await running.post()).json()["choices"][0]["message"]["content"] == ANSWER
+
+
+async def test_two_are_answered_and_more_than_may_wait_get_a_429(running: Running) -> None:
+    """A request waits for the engine; with the queue full the next is told when to come again."""
+    async with running.client.stream("POST", CHAT, json=body("endless stream", stream=True)) as reply:
+        pieces = reply.aiter_bytes()
+        await anext(pieces)
+        waiting = asyncio.get_running_loop().create_task(running.post())
+        await until(lambda: running.scheduler.waiting)
+        refused = await running.post()
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.json()["error"]["code"] == "engine_busy"
+        await pieces.aclose()
+    assert (await waiting).json()["choices"][0]["message"]["content"] == ANSWER
+
+
+async def test_openais_own_client_reads_the_replies(running: Running) -> None:
+    """The official library takes the completion, the stream and the tool call as they are."""
+    import openai
+
+    async with openai.AsyncOpenAI(
+        api_key=SECRET, base_url=f"{running.client.base_url}/v1", http_client=running.client, max_retries=0
+    ) as client:
+        stream = await client.chat.completions.create(
+            model="shareai-demo",
+            messages=[{"role": "user", "content": "long stream"}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        text, usage = "", None
+        async for chunk in stream:
+            text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+            usage = chunk.usage or usage
+        assert text == LONG_STREAM
+        assert usage is not None
+        assert usage.completion_tokens == 400
