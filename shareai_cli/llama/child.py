@@ -8,6 +8,7 @@ import sys
 
 from shareai_cli.errors import ShareAIError
 from shareai_cli.wire.process import ChildStart, Started, announce, read_start
+from shareai_cli.wire.server import Server
 
 
 def main() -> int:
@@ -32,7 +33,6 @@ def run(start: ChildStart) -> None:
     from shareai_cli.llama.engine import Engine
     from shareai_cli.llama.scheduler import OneAtATime
     from shareai_cli.llama.server import ModelServer, refuse
-    from shareai_cli.wire.server import Server
 
     model = start.model
     engine = Engine(model.path, context=model.context, threads=model.threads)

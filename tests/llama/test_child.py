@@ -61,16 +61,25 @@ async def test_an_unreadable_model_is_told_to_the_parent(damage: str, tmp_path: 
         await start(path)
 
 
-async def test_a_process_that_does_not_keep_to_the_protocol_is_ended() -> None:
+@pytest.mark.parametrize(
+    ("program", "seconds", "words"),
+    [
+        ("import sys; sys.stdin.read()", 0.3, r"not start within 0\.3 s"),
+        ("print('Hello')", 30, "start protocol"),
+        ("print('x' * 3_000_000)", 30, "too long"),
+        ("print('{}')", 30, "no port"),
+        ("raise SystemExit(7)", 30, "status 7"),
+        ("import os; os.kill(os.getpid(), 11)", 30, "signal 11"),
+    ],
+)
+async def test_a_process_that_does_not_keep_to_the_protocol_is_ended(
+    program: str, seconds: float, words: str, tmp_path: Path
+) -> None:
     """Silence, other words and an early end are errors in words, and nothing is left running."""
-    order = AgentStart(SECRET)
-    with pytest.raises(ModelUnavailable, match=r"0\.3 s"):
-        # Reads standard input to its end and says nothing.
-        await ChildProcess.start("tokenize", order, seconds=0.3, environ=os.environ)
-    with pytest.raises(ModelUnavailable, match="start protocol"):
-        await ChildProcess.start("this", order, seconds=30, environ=os.environ)
-    with pytest.raises(ModelUnavailable, match="status 1"):
-        await ChildProcess.start("shareai_cli.no_such_module", order, seconds=30, environ=os.environ)
+    (tmp_path / "stranger.py").write_text(program)
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with pytest.raises(ModelUnavailable, match=words):
+        await ChildProcess.start("stranger", AgentStart(SECRET), seconds=seconds, environ=environ)
 
 
 async def test_a_child_ends_with_a_parent_that_was_killed() -> None:

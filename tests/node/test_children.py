@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shareai_cli.errors import ModelUnavailable, UnknownModel
+from shareai_cli.node.children import Child, Children
+from shareai_cli.types import LocalModel
+from shareai_cli.wire.deadlines import Deadlines
+from tests.support.clock import FakeClock
+from tests.support.waiting import alive, until
+
+
+class Kept:
+    """Children with a clock of the test's."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.deadlines = Deadlines()
+        self.made: list[Children] = []
+
+    def serve(self, *models: LocalModel, has_llama: bool = True) -> Children:
+        children = Children(
+            models, environ=os.environ, has_llama=has_llama, deadlines=self.deadlines, clock=self.clock
+        )
+        self.made.append(children)
+        return children
+
+
+@pytest.fixture
+async def kept() -> AsyncIterator[Kept]:
+    kept = Kept()
+    yield kept
+    for children in kept.made:
+        await children.close()
+    kept.deadlines.close()
+
+
+def pid_of(children: Children) -> int:
+    [report] = children.reports()
+    assert report.pid is not None
+    return report.pid
+
+
+async def test_the_first_requests_share_one_start_and_closing_ends_it(kept: Kept, demo: LocalModel) -> None:
+    """A model is loaded by its first request, once, however many come together."""
+    children = kept.serve(demo)
+    assert children.reports()[0].state == "unloaded"
+    leases = await asyncio.gather(*(children.lease(demo.id) for _ in range(5)))
+    assert all(lease is leases[0] for lease in leases)
+    pid = pid_of(children)
+    assert alive(pid)
+    await children.close()
+    assert not alive(pid)
+
+
+async def test_one_that_gives_up_waiting_does_not_end_the_start_for_others(
+    kept: Kept, demo: LocalModel
+) -> None:
+    """A client that leaves while the model loads costs the others nothing."""
+    children = kept.serve(demo)
+    loop = asyncio.get_running_loop()
+    leaving, staying = (loop.create_task(children.lease(demo.id)) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await staying).origin.port
+    assert leaving.cancelled()
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSEGV])
+async def test_a_dead_process_is_started_again_after_growing_waits(
+    kept: Kept, demo: LocalModel, death: signal.Signals
+) -> None:
+    """Requests meanwhile are told how it ended and when to come again; the wait doubles."""
+    children = kept.serve(demo)
+    for wait in (0.5, 1.0):
+        await children.lease(demo.id)
+        pid = pid_of(children)
+        os.kill(pid, death)
+        await until(lambda: children.reports()[0].state == "waiting")
+        with pytest.raises(ModelUnavailable, match=f"signal {int(death)}") as caught:
+            await children.lease(demo.id)
+        assert caught.value.retry_after == pytest.approx(wait)
+        kept.clock.forward(wait)
+        await children.lease(demo.id)
+        assert pid_of(children) != pid
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+async def test_an_unreadable_model_is_named_and_tried_again_later(
+    kept: Kept, demo: LocalModel, damage: str, tmp_path: Path
+) -> None:
+    """The file is in the message; once it is mended and the wait is over, the model is served."""
+    path = tmp_path / "broken.gguf"
+    whole = Path(demo.path).read_bytes()  # noqa: ASYNC240 - a small file
+    if damage == "cut":
+        path.write_bytes(whole[:100_000])
+    children = kept.serve(LocalModel("broken", str(path)))
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable, match=r"broken\.gguf") as caught:
+            await children.lease("broken")
+        assert caught.value.retry_after == pytest.approx(0.5)
+    assert children.reports()[0].state == "waiting"
+    path.write_bytes(whole)
+    kept.clock.forward(0.5)
+    assert (await children.lease("broken")).origin.port
+
+
+async def test_unknown_models_and_a_missing_llama_are_said(kept: Kept, demo: LocalModel) -> None:
+    """The message names what is served, or the line that adds local models."""
+    with pytest.raises(UnknownModel, match="shareai-demo"):
+        await kept.serve(demo).lease("other")
+    with pytest.raises(ModelUnavailable, match=r"pip install 'shareai-cli\[llama\]'"):
+        await kept.serve(demo, has_llama=False).lease(demo.id)
+
+
+async def test_other_models_replace_those_that_went(kept: Kept, demo: LocalModel) -> None:
+    """What stays the same keeps its process; what went ends."""
+    second = LocalModel("second", demo.path, context=512)
+    children = kept.serve(demo, second)
+    first_lease = await children.lease(demo.id)
+    await children.lease("second")
+    [gone] = [report.pid for report in children.reports() if report.id == "second"]
+    assert gone is not None
+    await children.replace([demo, LocalModel("third", demo.path)])
+    assert not alive(gone)
+    assert await children.lease(demo.id) is first_lease
+    assert [report.state for report in children.reports()] == ["ready", "unloaded"]
+
+
+async def test_closing_while_a_model_loads_leaves_nothing(kept: Kept, demo: LocalModel) -> None:
+    """A gateway that is stopped at once ends what it had begun."""
+    child = Child(demo, environ=os.environ, deadlines=kept.deadlines, clock=kept.clock)
+    asking = asyncio.get_running_loop().create_task(child.lease())
+    await asyncio.sleep(0.05)
+    await child.close()
+    await asyncio.wait([asking])
+    assert asking.cancelled() or asking.exception() is not None
+    with pytest.raises(ModelUnavailable):
+        await child.lease()
