@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from shareai_cli.config.load import HOST_VARIABLE, PORT_VARIABLE, load, load_text
+from shareai_cli.config.sections import parse_target
 from shareai_cli.config.settings import (
+    CheckStyle,
     LocalSettings,
     Preset,
     ProviderSettings,
@@ -13,8 +16,13 @@ from shareai_cli.config.settings import (
     Strategy,
     TimeLimits,
 )
+from shareai_cli.config.watch import ConfigWatcher
 
 __all__ = [
+    "HOST_VARIABLE",
+    "PORT_VARIABLE",
+    "CheckStyle",
+    "ConfigWatcher",
     "LocalSettings",
     "Preset",
     "ProviderSettings",
@@ -24,4 +32,7 @@ __all__ = [
     "Settings",
     "Strategy",
     "TimeLimits",
+    "load",
+    "load_text",
+    "parse_target",
 ]

@@ -1,0 +1,219 @@
+"""Changes `config.toml` for a person, keeping comments and order.
+
+Each method of `Editor` reads the file, changes it, checks the outcome as `load` would and only then replaces the
+file in one step (0600); it returns the settings that the new text declares. Raises `UsageError` for a change that
+makes no sense, `ConfigurationError` for what the file or its new text has wrong, `StateError` where the file cannot
+be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Array
+
+from shareai_cli.config.load import load_text
+from shareai_cli.config.provider import name_problem
+from shareai_cli.config.reading import decode, nearest, read_bytes, shown
+from shareai_cli.config.sections import ROUTE_NAME
+from shareai_cli.config.settings import Preset, RouteTarget, Settings, Strategy
+from shareai_cli.errors import ConfigurationError, StateError, UsageError
+from shareai_cli.paths import absolute, make_private_folder
+from shareai_cli.secrets import SecretReference, write_private
+
+_ATTEMPTS = 5
+"""How often a change is made anew because somebody else changed the file meanwhile."""
+
+Document = tomlkit.TOMLDocument
+
+
+class Editor:
+    """Changes one configuration file."""
+
+    def __init__(self, file: Path, environ: Mapping[str, str], presets: Mapping[str, Preset]) -> None:
+        self._file = absolute(file)
+        self._environ = environ
+        self._presets = presets
+
+    def __repr__(self) -> str:
+        return f"<Editor {self._file}>"
+
+    def add_provider(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        preset: str | None = None,
+        keys: Sequence[SecretReference] | None = None,
+        allow_http: bool = False,
+    ) -> Settings:
+        """Declare a provider; one that is declared already gets the further keys.
+
+        `keys` None leaves them to the preset. A provider declared at another address is refused.
+        """
+
+        def change(document: Document) -> None:
+            providers = _section(document, "providers")
+            known = name in providers
+            entry = providers[name] if known else tomlkit.table()
+            if known and base_url is not None and entry.get("base_url", base_url) != base_url:
+                raise UsageError(
+                    f"The provider '{name}' is declared already, at another address.",
+                    hint=f"shareai provider remove {name}, or choose another name.",
+                )
+            if preset is not None:
+                entry["preset"] = preset
+            if base_url is not None:
+                entry["base_url"] = base_url
+            if allow_http:
+                entry["allow_http"] = True
+            if keys is not None:
+                _extend(entry, "keys", [key.name for key in keys])
+            if not known:
+                providers[name] = entry
+
+        problem = name_problem(name)
+        if problem is not None:
+            raise UsageError(f"{shown(name)}: {problem}")
+        return self._change(change)
+
+    def remove_provider(self, name: str) -> Settings:
+        """Take a provider out; refused while a route names it."""
+
+        def change(document: Document) -> None:
+            using = [
+                route.name
+                for route in self._check(tomlkit.dumps(document)).routes.values()
+                if any(one.target.provider == name for one in route.targets)
+            ]
+            if using and name in document.get("providers", {}):
+                raise UsageError(
+                    f"The provider '{name}' is a target of {', '.join(using[:10])}.",
+                    hint=f"shareai route remove {using[0]}",
+                )
+            _remove(document, "providers", name, "provider")
+
+        return self._change(change)
+
+    def add_route(
+        self, name: str, targets: Sequence[RouteTarget], *, strategy: Strategy = "priority"
+    ) -> Settings:
+        """Declare a route, in place of one that has the name already."""
+
+        def change(document: Document) -> None:
+            routes = _section(document, "routes")
+            entry = routes[name] if name in routes else tomlkit.table()
+            entry["strategy"] = strategy
+            entry["targets"] = _targets(targets)
+            if name not in routes:
+                routes[name] = entry
+
+        if not ROUTE_NAME.fullmatch(name):
+            raise UsageError(f"{shown(name)} is not a route's name: letters, digits and . _ : -, no slash.")
+        return self._change(change)
+
+    def remove_route(self, name: str) -> Settings:
+        """Take a route out."""
+        return self._change(lambda document: _remove(document, "routes", name, "route"))
+
+    def add_local_models(self, models: Sequence[Path]) -> Settings:
+        """Declare GGUF files that this machine serves; those declared already stay as they are."""
+
+        def change(document: Document) -> None:
+            declared = set(self._check(tomlkit.dumps(document)).local.models)
+            new = [str(path) for path in dict.fromkeys(map(absolute, models)) if path not in declared]
+            if new:
+                _extend(_section(document, "local"), "models", new)
+
+        return self._change(change)
+
+    def _check(self, text: str) -> Settings:
+        return load_text(text, self._file, self._environ, self._presets)
+
+    def _change(self, change: Callable[[Document], None]) -> Settings:
+        for _ in range(_ATTEMPTS):
+            before = self._read()
+            text = decode(self._file, before or b"")
+            self._check(text)  # a broken file is reported as it stands, and never made worse
+            try:
+                document = tomlkit.parse(text)
+                change(document)
+                changed = tomlkit.dumps(document)
+            except (TOMLKitError, TypeError, AttributeError) as error:
+                raise ConfigurationError(
+                    f"{self._file} is written in a way that this command cannot change.",
+                    hint=f"Edit it by hand ({type(error).__name__}).",
+                ) from error
+            settings = self._check(changed)
+            if changed == text and before is not None:
+                return settings
+            if self._read() == before:
+                self._write(changed)
+                return settings
+        raise StateError(f"{self._file} is being changed by another program.", hint="Try again.")
+
+    def _read(self) -> bytes | None:
+        try:
+            return read_bytes(self._file)
+        except FileNotFoundError:
+            return None
+
+    def _write(self, text: str) -> None:
+        file = self._file.resolve()  # a link stays one
+        make_private_folder(file.parent)
+        try:
+            write_private(file, text)
+        except OSError as error:
+            raise StateError(f"{file} cannot be written: {error.strerror or error}.") from None
+
+
+def _section(document: Document, name: str) -> Any:
+    """Return a table of the document, made where there is none."""
+    if name not in document:
+        document[name] = tomlkit.table(is_super_table=name != "local")
+    return document[name]
+
+
+def _extend(table: Any, key: str, texts: Sequence[str]) -> None:
+    if key not in table:
+        table[key] = tomlkit.array()
+    array = table[key]
+    _check_array(array)
+    for text in texts:
+        if text not in array:
+            array.append(text)
+
+
+def _check_array(value: object) -> None:
+    """Refuse what is not a list; the check before has said so already where a person wrote it."""
+    if not isinstance(value, Array):
+        raise TypeError
+
+
+def _remove(document: Document, section: str, name: str, noun: str) -> None:
+    table: Mapping[str, object] = document.get(section, {})
+    if name not in table:
+        near = nearest(name, table)
+        raise UsageError(
+            f"There is no {noun} {shown(name)} in the configuration.",
+            hint=f"Did you mean {near}?" if near else f"shareai {noun} list",
+        )
+    del document[section][name]
+
+
+def _targets(targets: Sequence[RouteTarget]) -> Array:
+    array = tomlkit.array()
+    for one in targets:
+        if one.weight == 1:
+            array.append(one.target.name)
+        else:
+            item = tomlkit.inline_table()
+            item.update({"target": one.target.name, "weight": one.weight})
+            array.append(item)
+    if len(targets) > 2:
+        array.multiline(True)
+    return array

@@ -1,0 +1,108 @@
+"""Reads `config.toml`, the environment and flags into one checked `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from shareai_cli.config.address import HIGHEST_PORT, is_host
+from shareai_cli.config.provider import preset_provider, read_provider
+from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
+from shareai_cli.config.sections import MOST_NAMED, read_local, read_route, read_server
+from shareai_cli.config.settings import Preset, ProviderSettings, Settings
+from shareai_cli.errors import ConfigurationError
+from shareai_cli.paths import Paths, absolute
+
+HOST_VARIABLE = "SHAREAI_HOST"
+PORT_VARIABLE = "SHAREAI_PORT"
+
+
+def load(
+    paths: Paths,
+    environ: Mapping[str, str],
+    *,
+    presets: Mapping[str, Preset],
+    config_file: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+) -> Settings:
+    """Return the settings in effect: flags before environment before file before defaults.
+
+    A file that does not exist declares nothing, unless `config_file` names it. Where no provider is declared
+    (there is no `[providers]`), known key variables make some. Raises `ConfigurationError`.
+    """
+    file = absolute(config_file) if config_file is not None else paths.config_file
+    try:
+        text = decode(file, read_bytes(file))
+    except FileNotFoundError:
+        if config_file is not None:
+            raise ConfigurationError(f"There is no file {file}.") from None
+        providers, variables = _discover(environ, presets)
+        settings = Settings(providers=providers, discovered=variables)
+    else:
+        settings = load_text(text, file, environ, presets)
+    return _override(settings, environ, host, port)
+
+
+def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mapping[str, Preset]) -> Settings:
+    """Return what a text declares; `file` names it in messages, and relative paths start from its folder.
+
+    Raises `ConfigurationError`.
+    """
+    source = Source(file, text)
+    values = parse(file, text)
+    if "limits" in values:
+        raise source.error(("limits",), "limits come in a later version.", hint="Remove [limits] for now.")
+    root = Table(source, (), values, ("server", "providers", "routes", "local"))
+    variables: tuple[str, ...] = ()
+    providers: Mapping[str, ProviderSettings] = root.tables(
+        "providers", lambda name, item: read_provider(source, name, item, environ, presets), most=MOST_NAMED
+    )
+    if not root.has("providers"):
+        providers, variables = _discover(environ, presets)
+    return Settings(
+        server=read_server(root),
+        providers=providers,
+        routes=root.tables(
+            "routes", lambda name, item: read_route(source, name, item, providers), most=MOST_NAMED
+        ),
+        local=read_local(root, source),
+        source=file,
+        discovered=variables,
+    )
+
+
+def _discover(
+    environ: Mapping[str, str], presets: Mapping[str, Preset]
+) -> tuple[dict[str, ProviderSettings], tuple[str, ...]]:
+    """Return the providers whose key stands in a known variable, and those variables."""
+    providers: dict[str, ProviderSettings] = {}
+    variables: list[str] = []
+    for preset in presets.values():
+        variable = next((name for name in preset.key_variables if environ.get(name, "").strip()), None)
+        if variable is not None:
+            providers[preset.name] = preset_provider(preset, environ)
+            variables.append(variable)
+    return providers, tuple(variables)
+
+
+def _override(settings: Settings, environ: Mapping[str, str], host: str | None, port: int | None) -> Settings:
+    server = settings.server
+    for value, origin in ((environ.get(HOST_VARIABLE) or None, HOST_VARIABLE), (host, "--host")):
+        if value is not None:
+            if not is_host(value):
+                raise ConfigurationError(f"{origin} is not a host name or an IP address.")
+            server = replace(server, host=value)
+    for number, origin in ((environ.get(PORT_VARIABLE) or None, PORT_VARIABLE), (port, "--port")):
+        if number is not None:
+            server = replace(server, port=_port(number, origin))
+    return replace(settings, server=server) if server is not settings.server else settings
+
+
+def _port(value: str | int, origin: str) -> int:
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= HIGHEST_PORT):
+        raise ConfigurationError(f"{origin} should be a whole number from 0 to {HIGHEST_PORT}.")
+    return int(text)

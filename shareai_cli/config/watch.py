@@ -1,0 +1,89 @@
+"""Takes up changes to the configuration file while the gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from shareai_cli.config.settings import Settings
+from shareai_cli.errors import ConfigurationError, ShareAIError
+
+EVERY = 1.0
+"""Seconds between two looks."""
+
+_Signature = tuple[int, int, int, int] | None
+
+
+class ConfigWatcher:
+    """Looks at one file once a second, in a task of its own, from `start` to `close`.
+
+    Make it before the settings are first read, so that no change falls in between. `load` reads them anew (in a
+    thread); `changed` gets them and may itself refuse them with a `ShareAIError`; `failed` gets every such error,
+    and the settings of before stay in force.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        load: Callable[[], Settings],
+        *,
+        changed: Callable[[Settings], None],
+        failed: Callable[[ShareAIError], None],
+        every: float = EVERY,
+    ) -> None:
+        self._file = file
+        self._load = load
+        self._changed = changed
+        self._failed = failed
+        self._every = every
+        self._seen = _signature(file)
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<ConfigWatcher {self._file} [{'running' if self._task is not None else 'stopped'}]>"
+
+    def start(self) -> None:
+        """Begin to look; what changed since this object was made counts."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def close(self) -> None:
+        """End the task."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()
+
+    async def look(self) -> bool:
+        """Look once; tells whether the file had changed."""
+        now = await asyncio.to_thread(_signature, self._file)
+        if now == self._seen:
+            return False
+        self._seen = now
+        try:
+            if now is None:
+                # Some editors remove a file before they write it again.
+                raise ConfigurationError(
+                    f"{self._file} is gone; what it declared stays in force while this gateway runs."
+                )
+            self._changed(await asyncio.to_thread(self._load))
+        except ShareAIError as error:
+            self._failed(error)
+        return True
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            await self.look()
+
+
+def _signature(file: Path) -> _Signature:
+    """Return what differs when a file was written or replaced; None where there is none."""
+    try:
+        facts = file.stat()
+    except (OSError, ValueError):
+        return None
+    return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_size
