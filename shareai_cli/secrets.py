@@ -29,6 +29,7 @@ REFERENCE_FORMS = "env:VARIABLE, file:PATH or keyring:SERVICE/NAME"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _KNOWN_KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|r8|nvapi|fw|pplx|csk|tgp)[-_]\S{8,}|AIza\S{16,}|eyJ\S{16,}")
+_WORD = re.compile(r"[A-Za-z0-9+/=_.-]{8,}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RANDOM = re.compile(r"(?=[A-Za-z0-9+=]*[0-9])(?=[A-Za-z0-9+=]*[a-z])[A-Za-z0-9+=]{20,}")
 """A run without a separator: names of models and files have shorter ones."""
@@ -86,6 +87,11 @@ class SecretReference(Struct, frozen=True):
 def looks_like_key(text: str) -> bool:
     """Tell whether a text may be a key itself, so that no message repeats it."""
     return bool(_KNOWN_KEY.match(text) or _RANDOM.search(text) or _UUID.search(text))
+
+
+def conceal(text: str) -> str:
+    """Mask every word of a text that may be a key: for messages that this package did not write."""
+    return _WORD.sub(lambda word: MASK if looks_like_key(word[0]) else word[0], text)
 
 
 def parse_reference(text: str) -> SecretReference:

@@ -1,8 +1,8 @@
 """Providers that are known before anything is declared.
 
 Sources: platform.openai.com/docs/api-reference/models, docs.claude.com/en/api/openai-sdk,
-docs.claude.com/en/api/models-list, ai.google.dev/gemini-api/docs/openai, openrouter.ai/docs/api-reference/get-current-api-key,
-console.groq.com/docs/openai. `price_as` is the provider's id in genai-prices.
+docs.claude.com/en/api/models-list, ai.google.dev/gemini-api/docs/openai,
+openrouter.ai/docs/api-reference/get-current-api-key, console.groq.com/docs/openai.
 """
 
 from __future__ import annotations

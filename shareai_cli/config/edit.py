@@ -1,9 +1,9 @@
 """Changes `config.toml` for a person, keeping comments and order.
 
-Each method of `Editor` reads the file, changes it, checks the outcome as `load` would and only then replaces the
-file in one step (0600); it returns the settings that the new text declares. Raises `UsageError` for a change that
-makes no sense, `ConfigurationError` for what the file or its new text has wrong, `StateError` where the file cannot
-be written.
+Each method of `Editor` reads the file, changes it, checks the outcome as `load` would and only then replaces
+the file in one step (0600); it returns the settings that the new text declares. Raises `UsageError` for a
+change that makes no sense, `ConfigurationError` for what the file or its new text has wrong, `StateError`
+where the file cannot be written.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from shareai_cli.config.settings import Preset, RouteTarget, Settings, Strategy
 from shareai_cli.errors import ConfigurationError, StateError, UsageError
 from shareai_cli.paths import absolute, make_private_folder
 from shareai_cli.secrets import SecretReference, write_private
+from shareai_cli.types import NODE
 
 _ATTEMPTS = 5
 """How often a change is made anew because somebody else changed the file meanwhile."""
@@ -105,6 +106,9 @@ class Editor:
         """Declare a route, in place of one that has the name already."""
 
         def change(document: Document) -> None:
+            providers = self._check(tomlkit.dumps(document)).providers
+            for one in targets:
+                _known_provider(one.target.provider, providers)
             routes = _section(document, "routes")
             entry = routes[name] if name in routes else tomlkit.table()
             entry["strategy"] = strategy
@@ -203,6 +207,15 @@ def _remove(document: Document, section: str, name: str, noun: str) -> None:
             hint=f"Did you mean {near}?" if near else f"shareai {noun} list",
         )
     del document[section][name]
+
+
+def _known_provider(name: str, providers: Mapping[str, object]) -> None:
+    if name not in providers and name != NODE:
+        near = nearest(name, (*providers, NODE))
+        raise UsageError(
+            f"There is no provider {shown(name)}.",
+            hint=f"Did you mean {near}?" if near else f"shareai provider add {name}",
+        )
 
 
 def _targets(targets: Sequence[RouteTarget]) -> Array:

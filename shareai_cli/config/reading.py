@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from shareai_cli.config.positions import find_line
 from shareai_cli.errors import ConfigurationError
-from shareai_cli.secrets import MASK, looks_like_key
+from shareai_cli.secrets import MASK, conceal, looks_like_key
 
 SIZE_LIMIT = 1 << 20
 """Bytes of a configuration file."""
@@ -38,7 +38,6 @@ _MEANT = {
 }
 """What other programs call the same thing."""
 
-_WORD = re.compile(r"[A-Za-z0-9+/=_.-]{8,}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -207,7 +206,7 @@ def parse(file: Path, text: str) -> Mapping[str, object]:
     except RecursionError:
         raise ConfigurationError(f"{file}: nested too deeply.") from None
     except ValueError as error:
-        message = _WORD.sub(lambda word: MASK if looks_like_key(word[0]) else word[0], str(error)[:300])
+        message = conceal(str(error)[:300])
         place = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message, re.DOTALL)
         if place is None:
             raise ConfigurationError(f"{file}: not TOML: {message}.") from None

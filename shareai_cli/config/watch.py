@@ -18,9 +18,9 @@ _Signature = tuple[int, int, int, int] | None
 class ConfigWatcher:
     """Looks at one file once a second, in a task of its own, from `start` to `close`.
 
-    Make it before the settings are first read, so that no change falls in between. `load` reads them anew (in a
-    thread); `changed` gets them and may itself refuse them with a `ShareAIError`; `failed` gets every such error,
-    and the settings of before stay in force.
+    Make it before the settings are first read, so that no change falls in between. `load` reads them anew (in
+    a thread); `changed` gets them and may itself refuse them with a `ShareAIError`; `failed` gets every such
+    error, and the settings of before stay in force.
     """
 
     def __init__(

@@ -1,0 +1,152 @@
+"""`shareai config`: check and show the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.console import note, print_json, print_line
+from shareai_cli.cli.invocation import invocation
+from shareai_cli.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from shareai_cli.config import ProviderSettings, RouteSettings, Settings
+
+app = new_app("Check and show the configuration.", example="shareai config check")
+
+
+@command(app, "check", example="shareai config check")
+def check(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Check the configuration file, that its keys can be had and its model files are there.
+
+    Exits with 3 where something is wrong.
+    """
+    run = invocation(context)
+    try:
+        settings = run.settings()
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        print_json({"ok": False, "file": run.file, "problems": [str(error)]})
+        raise typer.Exit(ExitCode.CONFIGURATION) from None
+    problems = find_problems(settings, run.environ)
+    if as_json:
+        print_json({"ok": not problems, "file": settings.source, "problems": problems})
+    elif not problems:
+        print_line(f"{settings.source or 'No configuration file'}: ok, {summary(settings)}.")
+    for problem in problems if not as_json else ():
+        note(problem)
+    if problems:
+        raise typer.Exit(ExitCode.CONFIGURATION)
+
+
+@command(app, "show", example="shareai config show --json")
+def show(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Show the settings in effect, defaults filled in.
+
+    Of keys only the places are shown where they are kept.
+    """
+    settings = invocation(context).settings()
+    fields = describe(settings)
+    if as_json:
+        print_json(fields)
+        return
+    import tomlkit
+
+    print_line(f"# {settings.source or 'no configuration file'}")
+    if settings.discovered:
+        print_line(f"# providers found through {', '.join(settings.discovered)}")
+    print_line(tomlkit.dumps(_without_nothing({key: fields[key] for key in _SECTIONS})).strip())
+
+
+@command(app, "path", example="shareai config path")
+def path(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Print where the configuration file is, or would be."""
+    run = invocation(context)
+    if as_json:
+        paths = run.paths
+        print_json({"config_file": run.file, "state": paths.state, "database": paths.database})
+    else:
+        print_line(str(run.file))
+
+
+_SECTIONS = ("server", "providers", "routes", "local")
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """Return the settings in effect as plain values; keys as references only."""
+    import msgspec
+
+    return {
+        "source": settings.source,
+        "discovered": list(settings.discovered),
+        "server": msgspec.to_builtins(settings.server),
+        "providers": {name: describe_provider(one) for name, one in settings.providers.items()},
+        "routes": {name: describe_route(one) for name, one in settings.routes.items()},
+        "local": {
+            "models": list(map(str, settings.local.models)),
+            "context": settings.local.context,
+            "threads": settings.local.threads,
+        },
+    }
+
+
+def describe_provider(provider: ProviderSettings) -> dict[str, Any]:
+    """Return a provider as plain values, as `[providers.NAME]` would write it in full."""
+    import msgspec
+
+    return {
+        "preset": provider.preset,
+        "base_url": provider.base_url,
+        "keys": [key.name for key in provider.keys],
+        "timeouts": msgspec.to_builtins(provider.timeouts),
+        "check": provider.check or "",
+        "check_style": provider.check_style,
+        "price_as": provider.price_as,
+        "stream_usage": provider.stream_usage,
+        "models": list(provider.models),
+        "allow_http": provider.allow_http,
+    }
+
+
+def describe_route(route: RouteSettings) -> dict[str, Any]:
+    """Return a route as plain values."""
+    return {
+        "strategy": route.strategy,
+        "targets": [{"target": one.target.name, "weight": one.weight} for one in route.targets],
+    }
+
+
+def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return what a well-formed configuration refers to and cannot be had."""
+    from shareai_cli.secrets import resolve
+
+    problems: list[str] = []
+    for provider in settings.providers.values():
+        for key in provider.keys:
+            try:
+                resolve(key, environ)
+            except ConfigurationError as error:
+                problems.append(f"Provider '{provider.name}': {error}")
+    problems += [f"There is no file {model}." for model in settings.local.models if not model.is_file()]
+    return problems
+
+
+def summary(settings: Settings) -> str:
+    """Return how much is declared, in words."""
+    counts = (
+        (len(settings.providers), "provider"),
+        (len(settings.routes), "route"),
+        (len(settings.local.models), "local model"),
+    )
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
+
+def _without_nothing(value: Any) -> Any:
+    """Leave out what is None: TOML has no such value."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(item) for key, item in value.items() if item is not None}
+    return value

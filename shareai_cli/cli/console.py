@@ -1,0 +1,59 @@
+"""What commands print: data on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SCHEMA = 1
+"""The version of every `--json` output; grows when a field changes its meaning or goes."""
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """Print one JSON object with the schema's version first; takes structs, dates and paths within."""
+    import msgspec
+
+    encoded = msgspec.json.encode({"schema": SCHEMA, **fields}, enc_hook=str)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode("utf-8") + "\n")
+
+
+def print_line(text: str = "") -> None:
+    """Print one line of data."""
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def note(text: str) -> None:
+    """Tell the person something that is not data: on stderr."""
+    sys.stderr.write(f"{printable(text)}\n")
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows in columns: drawn by rich on a terminal, plain text elsewhere."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        _print_rich(headings, cells)
+        return
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    for row in (headings, *cells):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def printable(text: str) -> str:
+    """Return a text without the control characters by which foreign text could steer a terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+
+
+def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console(file=sys.stdout, highlight=False).print(table)

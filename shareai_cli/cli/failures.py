@@ -1,0 +1,88 @@
+"""The one place where a failure becomes a message on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from shareai_cli.errors import ExitCode, ShareAIError
+
+INTERRUPTED = 130
+"""What a shell reports of a program that SIGINT ended: 128 + 2."""
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Say on stderr what went wrong and what mends it; return the exit code."""
+    if debug and isinstance(error, Exception):
+        traceback.print_exception(error, file=sys.stderr)
+    try:
+        return end_output(_report(error, debug=debug))
+    except BrokenPipeError:
+        return end_output(int(ExitCode.FAILURE))
+
+
+def end_output(code: int) -> int:
+    """Write out what is buffered; a reader that has left (`| head`) is no failure to talk about."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            _silence(stream.fileno())
+            code = code or int(ExitCode.FAILURE)
+        except (OSError, ValueError):
+            code = code or int(ExitCode.FAILURE)
+    return code
+
+
+def _report(error: BaseException, *, debug: bool) -> int:
+    if isinstance(error, ShareAIError):
+        _say(error.message, error.hint)
+        return int(error.exit_code)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(ExitCode.OK if error.code is None else 1)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return int(ExitCode.FAILURE)
+    if type(error).__name__ == "Abort":
+        _say("Given up.")
+        return int(ExitCode.FAILURE)
+    if callable(getattr(error, "show", None)) and hasattr(error, "exit_code"):
+        return _report_usage(error)
+    if isinstance(error, OSError) and not debug:
+        named = f" {error.filename}:" if error.filename else ""
+        _say(f"The system refused:{named} {error.strerror or type(error).__name__}.")
+        return int(ExitCode.FAILURE)
+    if not debug:
+        _say(
+            f"This is a bug in shareai ({type(error).__name__}).",
+            "The same command with --debug shows where.",
+        )
+    return int(ExitCode.FAILURE)
+
+
+def _report_usage(error: BaseException) -> int:
+    """Say what click found wrong with the command line; what was typed may be a key by mistake."""
+    from shareai_cli.secrets import conceal
+
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error.format_message()}\n")  # type: ignore[attr-defined]  # click's, see the caller
+        return int(ExitCode.USAGE)
+    hint = f"{context.command_path} --help" if context is not None else None
+    _say(conceal(error.format_message()), hint)  # type: ignore[attr-defined]  # click's, see the caller
+    return int(ExitCode.USAGE)
+
+
+def _say(message: str, hint: str | None = None) -> None:
+    sys.stderr.write(f"shareai: {message}\n")
+    if hint:
+        sys.stderr.write(f"  {hint}\n")
+
+
+def _silence(descriptor: int) -> None:
+    """Let what is still buffered go nowhere: the interpreter would complain of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,126 @@
+"""`shareai route`: public model names, and the targets behind each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.console import note, print_json, print_line, print_table
+from shareai_cli.cli.invocation import invocation
+from shareai_cli.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from shareai_cli.config import RouteSettings, RouteTarget
+
+app = new_app(
+    "Add, list, show and remove routes: public model names.",
+    example="shareai route add chat openai/gpt-5-mini node/qwen3-8b-q4",
+)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name: what clients ask for.")]
+
+
+@command(app, "add", example="shareai route add chat openai/gpt-5-mini node/qwen3-8b-q4")
+def add(
+    context: typer.Context,
+    name: NameArgument,
+    targets: Annotated[
+        list[str], typer.Argument(metavar="TARGET...", help="provider/model or provider/model=WEIGHT.")
+    ],
+    strategy: Annotated[
+        Literal["priority", "weighted"] | None,
+        typer.Option("--strategy", help="priority asks in this order; weighted spreads by weight."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Declare a route in the configuration file, in place of one that has the name.
+
+    Without --strategy the order counts, and where weights are given the weights.
+    """
+    run = invocation(context)
+    parsed = [_parse(text) for text in targets]
+    chosen = strategy or ("weighted" if any(one.weight != 1 for one in parsed) else "priority")
+    replaced = name in run.settings().routes
+    settings = run.editor().add_route(name, parsed, strategy=chosen)
+    if as_json:
+        print_json({"route": _describe(settings.routes[name]), "replaced": replaced, "file": settings.source})
+        return
+    verb = "replaced" if replaced else "added"
+    print_line(f"Route {name} {verb}: {chosen} {_targets_in_words(settings.routes[name])}.")
+
+
+@command(app, "list", example="shareai route list")
+def list_(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the routes."""
+    routes = invocation(context).settings().routes
+    if as_json:
+        print_json({"routes": [_describe(one) for one in routes.values()]})
+    elif not routes:
+        note("No routes yet. shareai route add chat openai/gpt-5-mini")
+    else:
+        print_table(
+            ("NAME", "STRATEGY", "TARGETS"),
+            [(one.name, one.strategy, _targets_in_words(one)) for one in routes.values()],
+        )
+
+
+@command(app, "show", example="shareai route show chat")
+def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show a route's targets, in order."""
+    from shareai_cli.config.reading import shown, suggestion
+
+    routes = invocation(context).settings().routes
+    if name not in routes:
+        raise UsageError(f"There is no route {shown(name)}.", hint=suggestion(name, tuple(routes)))
+    route = routes[name]
+    if as_json:
+        print_json({"route": _describe(route)})
+        return
+    print_table(
+        ("TARGET", "WEIGHT" if route.strategy == "weighted" else "ORDER"),
+        [
+            (one.target.name, one.weight if route.strategy == "weighted" else place)
+            for place, one in enumerate(route.targets, 1)
+        ],
+    )
+
+
+@command(app, "remove", example="shareai route remove chat")
+def remove(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Take a route out of the configuration file."""
+    settings = invocation(context).editor().remove_route(name)
+    if as_json:
+        print_json({"removed": name, "file": settings.source})
+    else:
+        print_line(f"Route {name} is removed.")
+
+
+def _parse(text: str) -> RouteTarget:
+    """Read `provider/model` or `provider/model=WEIGHT`; raises `UsageError`."""
+    from shareai_cli.config import RouteTarget, parse_target
+    from shareai_cli.config.sections import HEAVIEST
+
+    name, equals, weight = text.rpartition("=")
+    if not equals:
+        name, weight = text, "1"
+    digits = weight.isascii() and weight.isdigit() and len(weight) <= len(str(HEAVIEST))
+    if not digits or not 1 <= int(weight) <= HEAVIEST:
+        raise UsageError(f"A weight is a whole number from 1 to {HEAVIEST}.", hint="openai/gpt-5-mini=3")
+    try:
+        return RouteTarget(parse_target(name), int(weight))
+    except ConfigurationError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+
+
+def _targets_in_words(route: RouteSettings) -> str:
+    if route.strategy == "weighted":
+        return ", ".join(f"{one.target.name}={one.weight}" for one in route.targets)
+    return ", ".join(one.target.name for one in route.targets)
+
+
+def _describe(route: RouteSettings) -> dict[str, Any]:
+    from shareai_cli.cli.config import describe_route
+
+    return {"name": route.name, **describe_route(route)}
