@@ -1,4 +1,7 @@
-"""What a person declares: TOML, environment and flags become one frozen `Settings`."""
+"""What a person declares: TOML, environment and flags become one frozen `Settings`.
+
+`config.edit` (tomlkit) and `config.watch` (asyncio) are imported by those who need them: commands start fast.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,11 @@ from shareai_cli.config.settings import (
     Strategy,
     TimeLimits,
 )
-from shareai_cli.config.watch import ConfigWatcher
 
 __all__ = [
     "HOST_VARIABLE",
     "PORT_VARIABLE",
     "CheckStyle",
-    "ConfigWatcher",
     "LocalSettings",
     "Preset",
     "ProviderSettings",

@@ -39,7 +39,8 @@ def check_base_url(url: str) -> tuple[str, str]:
         raise ConfigurationError("has a user name or password in it.", hint="Keys go into keys = [...].")
     if "?" in url or "#" in url:
         raise ConfigurationError("has a query or a fragment in it.", hint="Keys go into keys = [...].")
-    if port == 0 or not is_host(ascii_host):
+    is_bracketed = "[" in parts.netloc
+    if port == 0 or not is_host(ascii_host) or is_bracketed != (":" in ascii_host):
         raise ConfigurationError("names no host that can be reached.", hint="https://api.example.com/v1")
     if not parts.path.isascii():
         raise ConfigurationError("has characters in its path that have to be percent-encoded.")

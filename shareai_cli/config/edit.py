@@ -14,7 +14,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Array
+from tomlkit.items import Array, InlineTable
 
 from shareai_cli.config.load import load_text
 from shareai_cli.config.provider import name_problem
@@ -60,7 +60,7 @@ class Editor:
         def change(document: Document) -> None:
             providers = _section(document, "providers")
             known = name in providers
-            entry = providers[name] if known else tomlkit.table()
+            entry = providers[name] if known else _entry(providers)
             if known and base_url is not None and entry.get("base_url", base_url) != base_url:
                 raise UsageError(
                     f"The provider '{name}' is declared already, at another address.",
@@ -110,7 +110,7 @@ class Editor:
             for one in targets:
                 _known_provider(one.target.provider, providers)
             routes = _section(document, "routes")
-            entry = routes[name] if name in routes else tomlkit.table()
+            entry = routes[name] if name in routes else _entry(routes)
             entry["strategy"] = strategy
             entry["targets"] = _targets(targets)
             if name not in routes:
@@ -180,6 +180,11 @@ def _section(document: Document, name: str) -> Any:
     if name not in document:
         document[name] = tomlkit.table(is_super_table=name != "local")
     return document[name]
+
+
+def _entry(section: object) -> Any:
+    """Return an empty table of the kind that the section takes."""
+    return tomlkit.inline_table() if isinstance(section, InlineTable) else tomlkit.table()
 
 
 def _extend(table: Any, key: str, texts: Sequence[str]) -> None:

@@ -1,0 +1,194 @@
+"""Commands change the configuration file as a person would."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from shareai_cli.catalog.presets import PRESETS
+from shareai_cli.config import RouteTarget, load
+from shareai_cli.config.edit import Editor
+from shareai_cli.errors import ConfigurationError, StateError, UsageError
+from shareai_cli.paths import Paths
+from shareai_cli.secrets import SecretReference
+from shareai_cli.types import Target
+
+KEY = SecretReference("env", "ALPHA_KEY")
+COMMENTED = """\
+# mine
+[server]  # where
+port = 7   # lucky
+
+# the work account
+[providers.openai]
+keys = [
+    "env:A",  # first
+]
+
+[routes.chat]
+targets = ["openai/gpt-5"]  # the usual
+"""
+
+
+@pytest.fixture
+def file(paths: Paths) -> Path:
+    paths.config_file.parent.mkdir(parents=True)
+    return paths.config_file
+
+
+@pytest.fixture
+def editor(paths: Paths) -> Editor:
+    return Editor(paths.config_file, {}, PRESETS)
+
+
+def test_a_file_is_made_for_the_owner_alone(editor: Editor, paths: Paths) -> None:
+    """The first change makes folder and file, closed to others."""
+    settings = editor.add_provider("openai")
+    assert settings == load(paths, {}, presets=PRESETS)
+    assert paths.config_file.read_text() == "[providers.openai]\n"
+    assert paths.config_file.stat().st_mode & 0o777 == 0o600
+    assert paths.config_file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_comments_and_order_stay(editor: Editor, file: Path) -> None:
+    """Every line that a change does not concern stays as it was."""
+    file.write_text(COMMENTED)
+    editor.add_provider("alpha", base_url="https://alpha.example/v1", keys=[KEY])
+    editor.add_provider("openai", keys=[KEY])
+    editor.add_route("spread", [RouteTarget(Target("alpha", "m"), 3), RouteTarget(Target("node", "x"))])
+    editor.add_local_models([Path("/models/x.gguf")])
+    after = file.read_text()
+    lost = [line for line in COMMENTED.splitlines() if line.strip() and line not in after.splitlines()]
+    assert lost == []
+    assert tomllib.loads(after) == {
+        "server": {"port": 7},
+        "providers": {
+            "openai": {"keys": ["env:A", "env:ALPHA_KEY"]},
+            "alpha": {"base_url": "https://alpha.example/v1", "keys": ["env:ALPHA_KEY"]},
+        },
+        "routes": {
+            "chat": {"targets": ["openai/gpt-5"]},
+            "spread": {"strategy": "priority", "targets": [{"target": "alpha/m", "weight": 3}, "node/x"]},
+        },
+        "local": {"models": ["/models/x.gguf"]},
+    }
+
+
+def test_what_was_added_can_be_removed_again(editor: Editor, file: Path) -> None:
+    """Nothing of it stays behind."""
+    file.write_text(COMMENTED)
+    editor.add_provider("alpha", base_url="https://alpha.example/v1")
+    editor.remove_provider("alpha")
+    editor.add_route("x", [RouteTarget(Target("openai", "m"))])
+    editor.remove_route("x")
+    assert tomllib.loads(file.read_text()) == tomllib.loads(COMMENTED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["providers = {openai = {}}", "providers.openai.keys = ['env:A']", "[providers]\nopenai = {}",
+     "[providers.openai]\n[server]\n[providers.groq]", "[providers]"],
+)  # fmt: skip
+def test_every_way_of_writing_tables_can_be_changed(editor: Editor, file: Path, text: str) -> None:
+    """Inline, dotted, empty and scattered tables are all taken."""
+    file.write_text(text)
+    before = tomllib.loads(text)["providers"]
+    settings = editor.add_provider("alpha", base_url="https://alpha.example/v1", keys=[KEY])
+    assert set(settings.providers) == {*before, "alpha"}
+    assert set(editor.remove_provider("alpha").providers) == set(before)
+
+
+def test_doing_it_twice_does_no_harm(editor: Editor, file: Path) -> None:
+    """Keys and models that are there already are not written again."""
+    for _ in range(2):
+        editor.add_provider("alpha", base_url="https://alpha.example/v1", keys=[KEY])
+        editor.add_local_models([file.parent / "x.gguf", file.parent / "x.gguf"])
+    parsed = tomllib.loads(file.read_text())
+    assert parsed["providers"]["alpha"]["keys"] == ["env:ALPHA_KEY"]
+    assert parsed["local"]["models"] == [str(file.parent / "x.gguf")]
+
+
+def test_a_route_of_the_same_name_is_replaced(editor: Editor, file: Path) -> None:
+    """Its strategy and targets become the new ones."""
+    file.write_text(COMMENTED)
+    settings = editor.add_route("chat", [RouteTarget(Target("openai", "m"), 2)], strategy="weighted")
+    assert settings.routes["chat"].strategy == "weighted"
+    assert settings.routes["chat"].targets == (RouteTarget(Target("openai", "m"), 2),)
+
+
+def test_a_broken_file_is_never_touched(editor: Editor, file: Path) -> None:
+    """It is reported as `config check` would."""
+    file.write_text("[server]\nprot = 1\n")
+    with pytest.raises(ConfigurationError, match=r"line 2: server\.prot"):
+        editor.add_provider("openai")
+    assert file.read_text() == "[server]\nprot = 1\n"
+
+
+def test_a_change_that_makes_the_file_wrong_is_refused(editor: Editor, file: Path) -> None:
+    """The file stays, and no half-written one stands beside it."""
+    file.write_text(COMMENTED)
+    file.chmod(0o640)
+    with pytest.raises(ConfigurationError, match="base_url is missing"):
+        editor.add_provider("alpha")
+    with pytest.raises(ConfigurationError, match="unencrypted"):
+        editor.add_provider("alpha", base_url="http://alpha.example/v1", keys=[KEY])
+    with pytest.raises(UsageError, match=r"no provider 'opnai'.*Did you mean openai"):
+        editor.add_route("x", [RouteTarget(Target("opnai", "m"))])
+    with pytest.raises(UsageError, match="not a route's name"):
+        editor.add_route("a/b", [RouteTarget(Target("openai", "m"))])
+    with pytest.raises(UsageError, match="stands for this machine's own models"):
+        editor.add_provider("node", base_url="https://x")
+    with pytest.raises(UsageError, match="declared already, at another address"):
+        (
+            editor.add_provider("alpha2", base_url="https://a"),
+            editor.add_provider("alpha2", base_url="https://b"),
+        )
+    assert [path.name for path in file.parent.iterdir()] == ["config.toml"]
+
+
+def test_what_is_not_there_cannot_be_removed(editor: Editor, file: Path) -> None:
+    """The nearest is named; a provider that a route needs stays."""
+    file.write_text(COMMENTED)
+    with pytest.raises(UsageError, match="Did you mean openai"):
+        editor.remove_provider("opnai")
+    with pytest.raises(UsageError, match="no route 'x'"):
+        editor.remove_route("x")
+    with pytest.raises(UsageError, match=r"is a target of chat.*shareai route remove chat"):
+        editor.remove_provider("openai")
+    assert file.read_text() == COMMENTED
+
+
+def test_a_link_stays_a_link(editor: Editor, file: Path, tmp_path: Path) -> None:
+    """People keep their configuration in repositories of dotfiles."""
+    real = tmp_path / "dotfiles.toml"
+    real.write_text(COMMENTED)
+    file.symlink_to(real)
+    editor.add_provider("groq")
+    assert file.is_symlink()
+    assert "groq" in real.read_text()
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """With the place that cannot be used."""
+    (tmp_path / "file").touch()
+    with pytest.raises((StateError, ConfigurationError), match=str(tmp_path / "file")):
+        Editor(tmp_path / "file" / "config.toml", {}, PRESETS).add_provider("openai")
+
+
+def test_a_change_made_meanwhile_is_kept(paths: Paths, file: Path) -> None:
+    """Two commands at once both have their way."""
+    file.write_text("[providers.groq]\n")
+    other = Editor(file, {}, PRESETS)
+
+    class Interrupted(dict[str, str]):
+        """An environment whose first reader is overtaken by another command."""
+
+        def get(self, *arguments: object) -> str:  # nothing is set
+            if self.pop("first", None):
+                other.add_provider("openai")
+            return ""
+
+    Editor(file, Interrupted(first="x"), PRESETS).add_provider("gemini")
+    assert set(tomllib.loads(file.read_text())["providers"]) == {"groq", "openai", "gemini"}

@@ -1,0 +1,120 @@
+"""A running gateway takes up changes to its configuration, and keeps the last good one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from shareai_cli.catalog.presets import PRESETS
+from shareai_cli.config import Settings, load
+from shareai_cli.config.watch import ConfigWatcher
+from shareai_cli.errors import ConfigurationError, ShareAIError
+from shareai_cli.paths import Paths
+
+
+class Taker:
+    """Keeps what the watcher hands over."""
+
+    def __init__(self) -> None:
+        self.settings: list[Settings] = []
+        self.errors: list[ShareAIError] = []
+        self.refuses = False
+        self.told = asyncio.Event()
+
+    def changed(self, settings: Settings) -> None:
+        if self.refuses:
+            raise ConfigurationError("The variable A is not set.")
+        self.settings.append(settings)
+        self.told.set()
+
+    def failed(self, error: ShareAIError) -> None:
+        self.errors.append(error)
+
+
+@pytest.fixture
+def file(paths: Paths) -> Path:
+    paths.config_file.parent.mkdir(parents=True)
+    paths.config_file.write_text("[server]\nport = 1\n")
+    return paths.config_file
+
+
+def watcher(paths: Paths, taker: Taker, every: float = 1.0) -> ConfigWatcher:
+    return ConfigWatcher(
+        paths.config_file,
+        lambda: load(paths, {}, presets=PRESETS),
+        changed=taker.changed,
+        failed=taker.failed,
+        every=every,
+    )
+
+
+def write(file: Path, text: str | None) -> None:
+    """Write the file anew; None removes it."""
+    file.unlink() if text is None else file.write_text(text)
+
+
+async def test_only_a_change_is_handed_over(paths: Paths, file: Path) -> None:
+    """A file that stays as it is is read no second time."""
+    taker = Taker()
+    watching = watcher(paths, taker)
+    assert not await watching.look()
+    write(file, "[server]\nport = 22\n")
+    assert await watching.look()
+    assert not await watching.look()
+    assert [one.server.port for one in taker.settings] == [22]
+
+
+async def test_a_broken_file_is_reported_once_and_mended_later(paths: Paths, file: Path) -> None:
+    """Until then nothing is handed over."""
+    taker = Taker()
+    watching = watcher(paths, taker)
+    write(file, "[server]\nprot = 22\n")
+    await watching.look()
+    await watching.look()
+    assert [str(error) for error in taker.errors] == [
+        f"{file}, line 2: server.prot: unknown key. Did you mean port?"
+    ]
+    assert taker.settings == []
+    write(file, "[server]\nport = 333\n")
+    await watching.look()
+    assert taker.settings[0].server.port == 333
+
+
+async def test_a_file_that_is_gone_changes_nothing(paths: Paths, file: Path) -> None:
+    """Editors remove a file before they write it again."""
+    taker = Taker()
+    watching = watcher(paths, taker)
+    write(file, None)
+    await watching.look()
+    assert (taker.settings, len(taker.errors)) == ([], 1)
+    write(file, "[server]\nport = 4\n")
+    await watching.look()
+    assert taker.settings[0].server.port == 4
+
+
+async def test_settings_that_cannot_be_taken_up_are_reported(paths: Paths, file: Path) -> None:
+    """A well-formed file may still name a key that cannot be had."""
+    taker = Taker()
+    taker.refuses = True
+    watching = watcher(paths, taker)
+    write(file, "[server]\nport = 55\n")
+    await watching.look()
+    assert [str(error) for error in taker.errors] == ["The variable A is not set."]
+
+
+async def test_it_looks_by_itself_until_it_is_closed(paths: Paths, file: Path) -> None:
+    """Also for a file that did not exist when it began; closing twice does no harm."""
+    write(file, None)
+    taker = Taker()
+    watching = watcher(paths, taker, every=0.01)
+    watching.start()
+    watching.start()
+    assert "running" in repr(watching)
+    write(file, "[server]\nport = 6\n")
+    await asyncio.wait_for(taker.told.wait(), 20)
+    await watching.close()
+    await watching.close()
+    assert taker.settings[-1].server.port == 6
+    assert "stopped" in repr(watching)

@@ -1,0 +1,36 @@
+"""Every test has its own home, and an environment without keys, proxies or settings of the machine's."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from shareai_cli.catalog.presets import PRESETS
+from shareai_cli.paths import Paths, find_paths
+
+FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_COLOR",
+           "FORCE_COLOR", "COLUMNS")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Point home, state and configuration into a folder of the test's, and take foreign variables away."""
+    known = {variable for preset in PRESETS.values() for variable in preset.key_variables}
+    for name in list(os.environ):
+        if name in known or name.upper() in FOREIGN or name.startswith("SHAREAI_"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("SHAREAI_HOME", str(home / "shareai"))
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def paths(isolated_environment: None) -> Paths:
+    """Return where this test's files live."""
+    return find_paths(os.environ)
