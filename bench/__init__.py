@@ -1,0 +1,1 @@
+"""Measures the gateway against nginx on this machine: `python -m bench`."""
