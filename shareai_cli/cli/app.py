@@ -57,9 +57,8 @@ class LazyGroup(TyperGroup):
         known = self.list_commands(ctx)
         if name not in known and not name.startswith("-"):
             near = get_close_matches(name[:80], known, n=1, cutoff=0.5)
-            shown = name[:40] if name.isprintable() else "with these characters"
             raise UsageError(
-                f"There is no command {shown}.",
+                f"There is no command {_shown(name)}.",
                 hint=f"Did you mean shareai {near[0]}?" if near else "shareai --help lists them.",
             )
         return super().resolve_command(ctx, args)
@@ -70,6 +69,13 @@ class LazyGroup(TyperGroup):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def _shown(word: str) -> str:
+    """Return a word of the command line for a message; it may be a key typed by mistake."""
+    from shareai_cli.secrets import conceal
+
+    return conceal(word[:80]) if word.isprintable() else "of that name"
 
 
 app = typer.Typer(

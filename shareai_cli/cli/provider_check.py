@@ -147,10 +147,20 @@ async def _ask(
 
 def _judge(status: int, body: bytes) -> tuple[Verdict, str, int | None]:
     if 200 <= status < 300:
+        if not _is_json(body):
+            return "failed", f"HTTP {status}, and no JSON: is the base URL right?", None
         return "valid", "", _count_models(body)
     if status in _REFUSALS:
         return "refused", f"HTTP {status}: {_REFUSALS[status]}", None
     return "failed", f"HTTP {status}", None
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _count_models(body: bytes) -> int | None:

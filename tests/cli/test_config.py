@@ -1,0 +1,99 @@
+"""`shareai config` checks and shows, and never shows a key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from shareai_cli.catalog.presets import PRESETS
+from shareai_cli.config import load_text
+from shareai_cli.paths import Paths
+from tests.support.commands import shareai
+from tests.support.configuration import PLANTED
+
+TEXT = """\
+[providers.alpha]
+base_url = "https://alpha.example/v1"
+keys = ["env:ALPHA_KEY"]
+
+[routes.chat]
+targets = ["alpha/m", {target = "node/x", weight = 2}]
+"""
+
+
+@pytest.fixture
+def file(paths: Paths) -> Path:
+    paths.config_file.parent.mkdir(parents=True)
+    paths.config_file.write_text(TEXT)
+    return paths.config_file
+
+
+def test_path_is_one_line_for_scripts(paths: Paths) -> None:
+    """Also where the file does not exist yet."""
+    outcome = shareai("config", "path")
+    assert outcome == (0, f"{paths.config_file}\n", "")
+    assert shareai("config", "path", "--json").json["state"] == str(paths.state)
+
+
+def test_another_file_can_be_named(tmp_path: Path, file: Path) -> None:
+    """`--config` comes before the command; a file that is missing is a mistake then."""
+    other = tmp_path / "other.toml"
+    assert shareai("--config", str(other), "config", "path").out == f"{other}\n"
+    assert shareai("--config", str(other), "config", "show").code == 3
+    other.write_text("[server]\nport = 7\n")
+    assert shareai("--config", str(other), "config", "show", "--json").json["server"]["port"] == 7
+
+
+def test_check_tells_what_is_declared(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good file is one line and exit code 0."""
+    monkeypatch.setenv("ALPHA_KEY", PLANTED)
+    outcome = shareai("config", "check")
+    assert outcome == (0, f"{file}: ok, 1 provider, 1 route, 0 local models.\n", "")
+    assert shareai("config", "check", "--json").json == {
+        "schema": 1, "ok": True, "file": str(file), "problems": [],
+    }  # fmt: skip
+
+
+def test_check_finds_keys_and_models_that_cannot_be_had(file: Path) -> None:
+    """The file is well-formed, and a gateway could not use it."""
+    file.write_text(f'{TEXT}[local]\nmodels = ["/nowhere/x.gguf"]\n')
+    outcome = shareai("config", "check")
+    assert outcome.code == 3
+    assert "Provider 'alpha': The variable ALPHA_KEY is not set." in outcome.err
+    assert "There is no file /nowhere/x.gguf." in outcome.err
+    found = shareai("config", "check", "--json")
+    assert (found.code, found.json["ok"], len(found.json["problems"])) == (3, False, 2)
+
+
+def test_check_names_the_mistake(file: Path) -> None:
+    """File, line, key and the nearest known key; as JSON too."""
+    file.write_text("[server]\nprot = 1\n")
+    outcome = shareai("config", "check")
+    assert outcome == (3, "", f"shareai: {file}, line 2: server.prot: unknown key.\n  Did you mean port?\n")
+    found = shareai("config", "check", "--json")
+    assert found.code == 3
+    assert found.json["problems"] == [f"{file}, line 2: server.prot: unknown key. Did you mean port?"]
+
+
+def test_show_is_a_configuration_in_full(file: Path) -> None:
+    """What it prints can be read again and means the same."""
+    shown = shareai("config", "show").out
+    again = load_text(shown, file, {}, PRESETS)
+    assert again == load_text(TEXT, file, {}, PRESETS)
+    assert tomllib.loads(shown)["server"]["port"] == 6161
+    found = shareai("config", "show", "--json").json
+    assert found["source"] == str(file)
+    assert found["providers"]["alpha"]["keys"] == ["env:ALPHA_KEY"]
+    assert found["routes"]["chat"]["targets"][1] == {"target": "node/x", "weight": 2}
+
+
+def test_show_never_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys found in the environment are named by their variable."""
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    outcome = shareai("config", "show")
+    assert "# providers found through OPENAI_API_KEY" in outcome.out
+    found = shareai("config", "show", "--json")
+    assert found.json["discovered"] == ["OPENAI_API_KEY"]
+    assert PLANTED not in outcome.out + outcome.err + found.out + found.err

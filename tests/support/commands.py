@@ -1,0 +1,55 @@
+"""Runs command lines as a shell would, in this process or in one of their own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any, NamedTuple
+
+from shareai_cli.cli.app import run
+
+
+class Outcome(NamedTuple):
+    """What a command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What `--json` printed; its schema is checked."""
+        fields = json.loads(self.out)
+        assert fields["schema"] == 1
+        assert next(iter(fields)) == "schema"
+        return fields
+
+
+def shareai(*arguments: str, stdin: str = "") -> Outcome:
+    """Run one command line in this process, with this process's environment."""
+    out, err, former = io.StringIO(), io.StringIO(), sys.stdin
+    sys.stdin = io.StringIO(stdin)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = run(arguments)
+    finally:
+        sys.stdin = former
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def shareai_process(*arguments: str, environ: Mapping[str, str] | None = None) -> Outcome:
+    """Run one command line in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from shareai_cli.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **(environ or {})},
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
