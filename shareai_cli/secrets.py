@@ -27,6 +27,11 @@ KEY_LENGTH_LIMIT = 4096
 ReferenceKind = Literal["env", "file", "keyring"]
 REFERENCE_FORMS = "env:VARIABLE, file:PATH or keyring:SERVICE/NAME"
 
+_LONGEST_NAME = 512
+"""Characters; what is longer is nobody's name for anything, and not looked through."""
+
+_LONGEST_MESSAGE = 10_000
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _KNOWN_KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|r8|nvapi|fw|pplx|csk|tgp)[-_]\S{8,}|AIza\S{16,}|eyJ\S{16,}")
 _WORD = re.compile(r"[A-Za-z0-9+/=_.-]{8,}")
@@ -86,12 +91,14 @@ class SecretReference(Struct, frozen=True):
 
 def looks_like_key(text: str) -> bool:
     """Tell whether a text may be a key itself, so that no message repeats it."""
+    if len(text) > _LONGEST_NAME:
+        return True
     return bool(_KNOWN_KEY.match(text) or _RANDOM.search(text) or _UUID.search(text))
 
 
 def conceal(text: str) -> str:
     """Mask every word of a text that may be a key: for messages that this package did not write."""
-    return _WORD.sub(lambda word: MASK if looks_like_key(word[0]) else word[0], text)
+    return _WORD.sub(lambda word: MASK if looks_like_key(word[0]) else word[0], text[:_LONGEST_MESSAGE])
 
 
 def parse_reference(text: str) -> SecretReference:

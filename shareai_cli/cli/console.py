@@ -15,7 +15,7 @@ def print_json(fields: Mapping[str, Any]) -> None:
     """Print one JSON object with the schema's version first; takes structs, dates and paths within."""
     import msgspec
 
-    encoded = msgspec.json.encode({"schema": SCHEMA, **fields}, enc_hook=str)
+    encoded = msgspec.json.encode({"schema": SCHEMA, **fields}, enc_hook=_text_of)
     sys.stdout.write(msgspec.json.format(encoded, indent=2).decode("utf-8") + "\n")
 
 
@@ -44,6 +44,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
 def printable(text: str) -> str:
     """Return a text without the control characters by which foreign text could steer a terminal."""
     return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+
+
+def _text_of(value: object) -> str:
+    """Write paths and the like as text; a file's name need not be UTF-8."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

@@ -30,7 +30,10 @@ def end_output(code: int) -> int:
         except BrokenPipeError:
             _silence(stream.fileno())
             code = code or int(ExitCode.FAILURE)
-        except (OSError, ValueError):
+        except OSError as error:
+            _silence(stream.fileno())
+            if stream is sys.stdout:
+                _say(f"The output cannot be written: {error.strerror}.")
             code = code or int(ExitCode.FAILURE)
     return code
 

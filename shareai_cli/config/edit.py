@@ -54,7 +54,7 @@ class Editor:
     ) -> Settings:
         """Declare a provider; one that is declared already gets the further keys.
 
-        `keys` None leaves them to the preset. A provider declared at another address is refused.
+        `keys` None leaves them to the preset. A provider declared already at another address is refused.
         """
 
         def change(document: Document) -> None:
@@ -73,7 +73,9 @@ class Editor:
             if allow_http:
                 entry["allow_http"] = True
             if keys is not None:
-                _extend(entry, "keys", [key.name for key in keys])
+                former = self._check(tomlkit.dumps(document)).providers[name].keys if known else ()
+                implied = () if "keys" in entry else former
+                _extend(entry, "keys", [key.name for key in (*implied, *keys)])
             if not known:
                 providers[name] = entry
 

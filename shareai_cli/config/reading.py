@@ -97,9 +97,11 @@ class Table:
         found = tuple(
             self._text((*path, index), item, limit) for index, item in enumerate(self.items(key, most=most))
         )
+        seen: set[str] = set()
         for index, item in enumerate(found):
-            if item in found[:index]:
+            if item in seen:
                 raise self._source.error((*path, index), f"{shown(item)} is there twice.")
+            seen.add(item)
         return found
 
     def items(self, key: str, *, most: int) -> Sequence[object]:
@@ -229,9 +231,11 @@ def dotted(path: KeyPath) -> str:
 
 def shown(text: str) -> str:
     """Return a text in quotes for a message: shortened, and masked where it may be a key."""
+    if len(text) > 100:
+        return f"a text of {len(text)} characters"
     if any(looks_like_key(word) for word in re.split(r"[\s:=/,\"']+", text)) or looks_like_key(text):
         return f"'{MASK}'"
-    return repr(text if len(text) <= 80 else text[:79] + "…")
+    return repr(text)
 
 
 def listed(names: Iterable[str]) -> str:

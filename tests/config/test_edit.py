@@ -110,6 +110,13 @@ def test_doing_it_twice_does_no_harm(editor: Editor, file: Path) -> None:
     assert parsed["local"]["models"] == [str(file.parent / "x.gguf")]
 
 
+def test_further_keys_join_the_one_that_the_preset_implies(editor: Editor) -> None:
+    """A provider that worked with its customary variable goes on using it."""
+    editor.add_provider("openai")
+    settings = editor.add_provider("openai", keys=[KEY])
+    assert [key.name for key in settings.providers["openai"].keys] == ["env:OPENAI_API_KEY", "env:ALPHA_KEY"]
+
+
 def test_a_route_of_the_same_name_is_replaced(editor: Editor, file: Path) -> None:
     """Its strategy and targets become the new ones."""
     file.write_text(COMMENTED)

@@ -299,6 +299,25 @@ def test_a_key_in_the_wrong_place_is_not_repeated(text: str) -> None:
     assert PLANTED.lower() not in repr(caught.value).lower()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[providers.openai]\nkeys = ['{'A' * 900_000}']",
+        f"[providers.openai]\n{'A' * 900_000} = 1",
+        f"[routes.a]\ntargets = ['{'A/' * 2000}']",
+        f"[providers.openai]\nmodels = {[str(number) for number in range(10_001)]}",
+        f"[providers.openai]\nmodels = {[str(number % 9_999) for number in range(10_000)]}",
+        f"[routes.a]\ntargets = ['node/x', {'[' * 200 + ']' * 200}]",
+    ],
+    ids=["key", "name", "target", "too many", "twice", "nested"],
+)
+def test_large_mistakes_are_found_in_bounded_time(text: str) -> None:
+    """And their messages stay short."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(text)
+    assert len(str(caught.value)) < 500
+
+
 def test_deep_nesting_is_a_configuration_error() -> None:
     """Not a crash of the parser."""
     with pytest.raises(ConfigurationError):
