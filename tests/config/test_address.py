@@ -12,8 +12,8 @@ from shareai_cli.wire.origin import parse_base_url
 
 PIECES = st.sampled_from(
     ["http", "https://", "https://", "://", "/", "a", "ü", "ß", "-", ".", "[", "]", "::1", "%25", "v1", "@",
-     "?", "#", ":", "80", "0", "70000", "example.com", "xn--", "\t", " ", "\n", "127.0.0.1", "\u06f1", "\u3002",
-     "\\", "a" * 64]
+     "?", "#", ":", "80", "0", "70000", "example.com", "xn--", "\t", " ", "\n", "127.0.0.1", "\u06f1",
+     "\u3002", "\\", "a" * 64]
 )  # fmt: skip
 
 
