@@ -134,7 +134,7 @@ def _start(
     user = "user root;\n" if os.geteuid() == 0 else ""
     configuration.write_text(_FRAME.format(user=user, folder=folder, servers=servers))
     log = folder / "output.log"
-    argv = [binary, "-p", folder, "-c", configuration, "-e", folder / "error.log"]
+    argv: list[str | Path] = [binary, "-p", folder, "-c", configuration, "-e", folder / "error.log"]
     process = running.start(argv, core=core, log=log)
     wait_for(process, port, path, log)
     return process

@@ -1,4 +1,4 @@
-"""Starts what is measured and what measures it, each pinned to a core, and ends every one of them by its pid."""
+"""Starts what is measured and what measures it, each pinned to a core; ends every one of them by its pid."""
 
 from __future__ import annotations
 
@@ -93,6 +93,10 @@ class Processes:
                 pipe.close()
         if process in self._running:
             self._running.remove(process)
+
+    def running(self) -> list[subprocess.Popen[str]]:
+        """Return those that have not been ended, the oldest first."""
+        return self._running.copy()
 
     def close(self) -> None:
         """End all that still runs."""

@@ -1,4 +1,4 @@
-"""The events that the streaming upstream sends and the load recognises: each carries its number and its time."""
+"""The events that the streaming upstream sends: each carries its number and its time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The load of the streaming part: `python -m bench.stream_load` prints what it saw of one run as JSON.
 
-While streams flow, each piece that arrives is only kept with its time; order, loss and lateness are worked out
-from the pieces after the last stream has ended, so that the generator is never what is measured.
+While streams flow, each piece that arrives is only kept with its time; order, loss and lateness are worked
+out from the pieces after the last stream has ended, so that the generator is never what is measured.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import bisect
+import contextlib
 import gc
 import itertools
 import json
 import os
 import time
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -57,6 +59,10 @@ class Stream(asyncio.Protocol):
             raise RuntimeError("a request did not fit into a socket's buffer")
 
 
+def _same(stream: Stream) -> Stream:
+    return stream
+
+
 class Load:
     """All streams of one run."""
 
@@ -79,7 +85,7 @@ class Load:
         for start in range(0, options.streams, _CONNECTING):
             await asyncio.gather(
                 *(
-                    self._loop.create_connection(lambda stream=stream: stream, "127.0.0.1", options.port)
+                    self._loop.create_connection(partial(_same, stream), "127.0.0.1", options.port)
                     for stream in self.streams[start : start + _CONNECTING]
                 )
             )
@@ -93,10 +99,8 @@ class Load:
             stream.due = int(due * 1e9)
             self._loop.call_at(due, stream.send, request)
         lasting = options.spread + options.deltas * options.interval / 1000
-        try:
+        with contextlib.suppress(TimeoutError):  # ends that are missing then count as lost frames
             await asyncio.wait_for(self._all_ended.wait(), lasting + _PATIENCE)
-        except TimeoutError:
-            pass  # the missing ends are counted as lost frames
         share = (time.process_time() - used) / (self._loop.time() - began)
         for stream in self.streams:
             stream.transport.abort()
