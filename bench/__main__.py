@@ -8,11 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.context import Bench, Options, noise
+from bench.context import NOISE, Bench, Options, noise
 from bench.processes import BenchError, check_cores, processes
 from bench.report import Figure, machine, save, table
 
 PARTS = ("throughput", "latency", "streams", "failover", "startup", "size", "ledger")
+QUIET = 3.0
+"""Percent of a core that others may take before the figures come with a warning."""
 NEED_GATEWAY = ("failover", "startup", "size", "ledger")
 
 
@@ -70,6 +72,11 @@ def _show(figures: list[Figure], file: Path | None) -> None:
     if not figures:
         return
     print(table(figures))
+    noisiest = max((figure.value for figure in figures if figure.what.startswith(NOISE)), default=0.0)
+    if noisiest > QUIET:
+        print(
+            f"Others took up to {noisiest:.0f} % of a core: on a busy machine the p99 and ratios mean little."
+        )
     print("  ".join(f"{name} {value}" for name, value in machine().items()))
     if file is not None:
         save(file, figures)

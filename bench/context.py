@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.processes import GATEWAY_CORE, LOAD_CORE, Processes
 from bench.report import Figure
 
+NOISE = "noise of core"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -90,5 +91,5 @@ def noise(bench: Bench, part: str) -> list[Figure]:
     for core, log in logs.items():
         lost, longest = (float(value) for value in log.read_text().split())
         note = f"taken by others before the start; the longest gap {longest * 1000:.1f} ms"
-        figures.append(Figure(part, f"noise of core {core}", lost * 100, "%", note=note))
+        figures.append(Figure(part, f"{NOISE} {core}", lost * 100, "%", note=note))
     return figures

@@ -44,13 +44,12 @@ def measure(bench: Bench) -> list[Figure]:
 def load_with(bench: Bench, gateway: shareai.Gateway, requests: int, *, varied: bool = False) -> int:
     """Send at least so many requests, in slices of some seconds; returns how many were answered."""
     done = 0
+    rate = 10_000.0
     began = time.perf_counter()
     while done < requests:
-        left = requests - done
-        seconds = min(SLICE_SECONDS, 1 + left // 10_000)
-        done += run_wrk(
-            bench.running, bench.folder, gateway.port, gateway.key, seconds, varied=varied
-        ).requests
+        seconds = max(1, min(SLICE_SECONDS, int((requests - done) / rate)))
+        result = run_wrk(bench.running, bench.folder, gateway.port, gateway.key, seconds, varied=varied)
+        done, rate = done + result.requests, result.rate
         progress(f"{done} of {requests} requests")
         if time.perf_counter() - began > 1200:
             raise BenchError(f"{done} of {requests} requests in 20 minutes: too slow to go on")

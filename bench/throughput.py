@@ -45,7 +45,8 @@ def measure(bench: Bench) -> list[Figure]:
     for candidate in candidates:
         _load(bench, candidate, WARM_SECONDS)
     for number in range(bench.options.rounds or ROUNDS):
-        for candidate in candidates:
+        turn = number % len(candidates)
+        for candidate in candidates[turn:] + candidates[:turn]:
             result = _load(bench, candidate, seconds)
             progress(f"round {number + 1} {candidate.name}: {result.rate:.0f} requests/s")
     return _figures(candidates) + _accounts(bench, candidates)
