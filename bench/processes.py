@@ -173,4 +173,6 @@ def _pinned(argv: Sequence[str | Path], core: int) -> list[str]:
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    return {**os.environ, **(more or {})}
+    # Keys of the person who runs this would make ShareAI discover providers that no part measures.
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    return {**kept, **(more or {})}
