@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from bench import nginx, shareai
 from bench.context import Bench, progress
@@ -30,10 +34,12 @@ class Candidate:
     name: str
     port: int
     key: str
+    process: subprocess.Popen[str]
     settle: Callable[[], float] | None = None
     gateway: shareai.Gateway | None = None
     results: list[Result] = dataclasses.field(default_factory=list)
     waits: list[float] = dataclasses.field(default_factory=list)
+    shares: list[float] = dataclasses.field(default_factory=list)
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -59,8 +65,8 @@ def _candidates(bench: Bench, upstream: nginx.Nginx, authority: Authority) -> li
         running, bench.place("proxy"), GATEWAY_CORE, upstream.tls_port, authority=authority
     )
     candidates = [
-        Candidate(f"nginx, {PLAIN}", plain.port, "none"),
-        Candidate(f"nginx, {TLS}", tls.port, "none"),
+        Candidate(f"nginx, {PLAIN}", plain.port, "none", plain.process),
+        Candidate(f"nginx, {TLS}", tls.port, "none", tls.process),
     ]
     if bench.options.gateway:
         for name, base_url, trusted in (
@@ -82,6 +88,7 @@ def _gateway(bench: Bench, name: str, base_url: str, trusted: Path | None) -> Ca
         name,
         gateway.port,
         gateway.key,
+        gateway.process,
         settle=lambda: shareai.wait_until_idle(gateway.process),
         gateway=gateway,
     )
@@ -99,18 +106,26 @@ def _litellm(bench: Bench, command: str, upstream: int) -> Candidate:
     argv += ["--host", "127.0.0.1", "--port", str(port)]
     process = bench.running.start(argv, core=GATEWAY_CORE, log=folder / "output.log")
     wait_for(process, port, "/health/liveliness", folder / "output.log", seconds=120)
-    return Candidate("litellm", port, "none")
+    return Candidate("litellm", port, "none", process)
 
 
 def _load(bench: Bench, candidate: Candidate, seconds: int) -> Result:
+    used, began = _computed(candidate), time.perf_counter()
     try:
         result = run_wrk(bench.running, bench.folder, candidate.port, candidate.key, seconds)
     except BenchError as error:
         raise BenchError(f"{candidate.name}: {error}") from None
+    candidate.shares.append((_computed(candidate) - used) / (time.perf_counter() - began))
     candidate.results.append(result)
     if candidate.settle is not None:
         candidate.waits.append(candidate.settle())
     return result
+
+
+def _computed(candidate: Candidate) -> float:
+    """Return the processor seconds of a candidate and its children so far."""
+    process = psutil.Process(candidate.process.pid)
+    return sum(sum(part.cpu_times()[:2]) for part in (process, *process.children(recursive=True)))
 
 
 def _figures(candidates: list[Candidate]) -> list[Figure]:
@@ -118,10 +133,19 @@ def _figures(candidates: list[Candidate]) -> list[Figure]:
     figures: list[Figure] = []
     for candidate in candidates:
         late = median([result.p99 for result in candidate.results[1:]]) / 1000
-        note = f"{spread(rates[candidate.name])}; p99 {late:.1f} ms"
+        notes = [spread(rates[candidate.name]), f"p99 {late:.1f} ms"]
+        notes.append(f"takes {median(candidate.shares[1:]):.0%} of its core")
         if candidate.waits:
-            note += f"; at rest {median(candidate.waits[1:]):.1f} s after the load"
+            notes.append(f"at rest {median(candidate.waits[1:]):.1f} s after the load")
+        note = "; ".join(note for note in notes if note)
         figures.append(Figure(PART, candidate.name, median(rates[candidate.name]), "requests/s", note=note))
+    for candidate in candidates:
+        costs = [
+            share / result.rate * 1e6
+            for share, result in zip(candidate.shares[1:], candidate.results[1:], strict=True)
+        ]
+        what = f"{candidate.name}: processor time, a request"
+        figures.append(Figure(PART, what, median(costs), "us", note=spread(costs, 1)))
     ratios: dict[str, list[float]] = defaultdict(list)
     for name, own in rates.items():
         compared = f"nginx, {TLS}" if name.endswith(TLS) else f"nginx, {PLAIN}"
