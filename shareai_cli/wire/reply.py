@@ -1,0 +1,128 @@
+"""One reply of an upstream's, and the time limits under which it is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from msgspec import Struct
+
+from shareai_cli.errors import MalformedReply, UpstreamError
+
+
+class Timeouts(Struct, frozen=True):
+    """Time limits in seconds: for a connection, from there to the reply's head, for all of it."""
+
+    connect: float
+    head: float
+    total: float
+
+
+class Source(Protocol):
+    """The connection that a reply comes over."""
+
+    def expect(self, seconds: float, wanted: int) -> asyncio.Future[None]:
+        """Return what is done once `wanted` bytes wait, or the reply ended or failed (0 s: no limit)."""
+
+    def taken(self) -> None:
+        """What waited was taken, and more is to come."""
+
+    def finished(self) -> None:
+        """A complete reply was taken: the connection is free."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+
+
+class Reply:
+    """One reply: its head is complete, its body is taken with `read` or `next`, by one task at a time.
+
+    `headers` have lower-case names, repeats joined with a comma (RFC 9110, 5.3). The connection is used again
+    once the reply was complete and taken; until then it is this reply's alone.
+    """
+
+    __slots__ = ("_connection", "complete", "failure", "headers", "pieces", "status", "waiting")
+
+    def __init__(self, connection: Source) -> None:
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.complete = False
+        self.failure: UpstreamError | None = None
+        """Why nothing more will come of a reply that is not complete."""
+        self.pieces: list[bytes] = []
+        self.waiting = 0
+        """Bytes in `pieces`: received and not yet taken."""
+        self._connection: Source | None = connection
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status} [waiting: {self.waiting}, complete: {self.complete}]>"
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body (what `next` returned excepted).
+
+        Raises `MalformedReply` past `limit` bytes, `TruncatedReply`, `UpstreamTimeout`.
+        """
+        if not self.complete:
+            await self._wait(0.0, limit + 1)
+            if self.failure is not None:
+                raise self.failure
+        if self.waiting > limit:
+            self.abort()
+            raise MalformedReply(f"a reply larger than {limit} bytes")
+        return self._take()
+
+    async def next(self, seconds: float) -> bytes:
+        """Return what has come since the last call, waiting up to that many seconds; b"" at the end.
+
+        Raises `TruncatedReply`, `UpstreamTimeout` (phase gap or total), once all that came was returned.
+        """
+        if not self.pieces:
+            if not self.complete:
+                await self._wait(seconds, 1)
+            if not self.pieces and self.failure is not None:
+                raise self.failure
+        return self._take()
+
+    def abort(self) -> None:
+        """Give the reply up; its connection is closed unless the reply was complete. Twice does no harm."""
+        connection, self._connection = self._connection, None
+        self.pieces.clear()
+        self.waiting = 0
+        if connection is None:
+            return
+        if self.complete:
+            connection.finished()
+        else:
+            connection.abort()
+
+    def end(self, failure: UpstreamError | None) -> None:
+        """Take in that nothing more will come: the reply is complete, or it failed."""
+        if failure is None:
+            self.complete = True
+        else:
+            self.failure = failure
+            self._connection = None
+
+    async def _wait(self, seconds: float, wanted: int) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await connection.expect(seconds, wanted)
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    def _take(self) -> bytes:
+        pieces = self.pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.waiting = 0
+        connection = self._connection
+        if connection is not None:
+            if self.complete:
+                self._connection = None
+                connection.finished()
+            else:
+                connection.taken()
+        return body
