@@ -212,6 +212,9 @@ class Connection(asyncio.Protocol):
             if size > HEAD_BYTES:
                 self._large_head(data, HEAD_BYTES - self._head_bytes)
                 return
+            if not self._head_bytes and data[0] not in b"H\r\n":
+                self._broken(_Refused("another protocol"))  # llhttp would take RTSP's replies
+                return
             self._head_bytes = size
         elif state != BODY:
             self.abort()  # nobody asked for these bytes
@@ -384,7 +387,7 @@ class Connection(asyncio.Protocol):
             self._surplus = True
             self._complete()
             return
-        cause = error.__context__
+        cause = error if isinstance(error, _Refused) else error.__context__
         reason = str(cause) if isinstance(cause, _Refused) else "its bytes cannot be read"
         self._fail(MalformedReply(f"the reply is not HTTP: {reason}"))
         self.abort()

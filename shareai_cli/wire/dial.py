@@ -9,13 +9,15 @@ import socket
 import ssl
 from collections.abc import Callable
 from itertools import zip_longest
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shareai_cli.errors import ConnectionRefused, UpstreamTimeout
 from shareai_cli.wire.origin import Origin
 
 NEXT_ADDRESS = 0.25
 """Seconds before the next address is tried beside the one under way (RFC 8305, section 5)."""
+
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 
@@ -37,7 +39,7 @@ async def dial(
                     make, origin.host, origin.port, ssl=tls, server_hostname=name
                 )
                 return protocol
-            connected = await _race(origin.host, origin.port)
+            connected = await race(await resolve(origin.host, origin.port))
             _, protocol = await loop.create_connection(make, sock=connected, ssl=tls, server_hostname=name)
             return protocol
     except TimeoutError:
@@ -52,11 +54,18 @@ async def dial(
         raise ConnectionRefused(f"no connection to {where}: {_words(error)}") from None
 
 
-async def _race(host: str, port: int) -> socket.socket:
-    """Return the first connected socket of a name's addresses, families alternating, the losers closed."""
+async def resolve(host: str, port: int) -> list[Address]:
+    """Return a name's addresses in the order in which they are tried."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return _alternate([(family, address) for family, _, _, _, address in found])
+
+
+async def race(addresses: list[Address]) -> socket.socket:
+    """Return the first socket that is connected, the others closed; OSError where none could be.
+
+    The next address is tried once the one before failed, or took longer than a quarter of a second.
+    """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = _alternate([(family, address) for family, _, _, _, address in found])
     waiting = list(addresses)
     running: dict[asyncio.Task[socket.socket], None] = {}
     failure: OSError = OSError(errno.EHOSTUNREACH, "no address")
@@ -91,7 +100,7 @@ async def _close(losers: dict[asyncio.Task[socket.socket], None]) -> None:
                 task.result().close()
 
 
-async def _connect(family: int, address: tuple[object, ...]) -> socket.socket:
+async def _connect(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
@@ -103,9 +112,7 @@ async def _connect(family: int, address: tuple[object, ...]) -> socket.socket:
     return connection
 
 
-def _alternate(
-    addresses: list[tuple[socket.AddressFamily, tuple[object, ...]]],
-) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
+def _alternate(addresses: list[Address]) -> list[Address]:
     """Take the two families in turn, beginning with that of the first address (RFC 8305, section 4)."""
     first = [one for one in addresses if one[0] == addresses[0][0]]
     second = [one for one in addresses if one[0] != addresses[0][0]]

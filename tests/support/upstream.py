@@ -36,7 +36,9 @@ class FaultUpstream:
         models: Behaviour | None = None,
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
+        reads: bool | asyncio.Event = True,
     ) -> None:
+        """`reads` says whether bodies are read before the answer; an event, that they are once it is set."""
         self.script = deque(script)
         self.default = default or chat()
         self.models = models or model_list("m1", "m2")
@@ -45,6 +47,7 @@ class FaultUpstream:
         """Connections accepted so far."""
         self._tls = tls
         self._host = host
+        self._reads = reads
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -118,10 +121,12 @@ class FaultUpstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         self._writers.add(writer)
         try:
-            while (request := await _receive(reader, number)) is not None:
+            while (request := await _receive(reader, number, self._reads)) is not None:
                 self.requests.append(request)
                 if not await _Delivery(reader, writer, self._choose(request)).run(request):
                     break
+                while not self._reads and await reader.read(1 << 20):
+                    pass
             if not writer.is_closing():
                 writer.close()
         except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -218,7 +223,7 @@ class _Delivery:
         await asyncio.sleep(0.02)
 
 
-async def _receive(reader: asyncio.StreamReader, number: int) -> Received | None:
+async def _receive(reader: asyncio.StreamReader, number: int, reads: bool | asyncio.Event) -> Received | None:
     try:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     except asyncio.IncompleteReadError:
@@ -228,7 +233,11 @@ async def _receive(reader: asyncio.StreamReader, number: int) -> Received | None
     for line in lines[1:-2]:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    if "chunked" in headers.get("transfer-encoding", ""):
+    if isinstance(reads, asyncio.Event):
+        await reads.wait()
+    if not reads:
+        body = b""
+    elif "chunked" in headers.get("transfer-encoding", ""):
         body = b"".join([piece async for piece in _chunks(reader)])
     else:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
