@@ -13,7 +13,7 @@ from shareai_cli.cli.invocation import invocation
 from shareai_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from shareai_cli.config import ProviderSettings, RouteSettings, Settings
+    from shareai_cli.config import Settings
 
 app = new_app("Check and show the configuration.", example="shareai config check")
 
@@ -49,6 +49,8 @@ def show(context: typer.Context, as_json: JsonOption = False) -> None:
 
     Of keys only the places are shown where they are kept.
     """
+    from shareai_cli.config.describe import describe
+
     settings = invocation(context).settings()
     fields = describe(settings)
     if as_json:
@@ -74,50 +76,6 @@ def path(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 _SECTIONS = ("server", "providers", "routes", "local")
-
-
-def describe(settings: Settings) -> dict[str, Any]:
-    """Return the settings in effect as plain values; keys as references only."""
-    import msgspec
-
-    return {
-        "source": settings.source,
-        "discovered": list(settings.discovered),
-        "server": msgspec.to_builtins(settings.server),
-        "providers": {name: describe_provider(one) for name, one in settings.providers.items()},
-        "routes": {name: describe_route(one) for name, one in settings.routes.items()},
-        "local": {
-            "models": list(map(str, settings.local.models)),
-            "context": settings.local.context,
-            "threads": settings.local.threads,
-        },
-    }
-
-
-def describe_provider(provider: ProviderSettings) -> dict[str, Any]:
-    """Return a provider as plain values, as `[providers.NAME]` would write it in full."""
-    import msgspec
-
-    return {
-        "preset": provider.preset,
-        "base_url": provider.base_url,
-        "keys": [key.name for key in provider.keys],
-        "timeouts": msgspec.to_builtins(provider.timeouts),
-        "check": provider.check or "",
-        "check_style": provider.check_style,
-        "price_as": provider.price_as,
-        "stream_usage": provider.stream_usage,
-        "models": list(provider.models),
-        "allow_http": provider.allow_http,
-    }
-
-
-def describe_route(route: RouteSettings) -> dict[str, Any]:
-    """Return a route as plain values."""
-    return {
-        "strategy": route.strategy,
-        "targets": [{"target": one.target.name, "weight": one.weight} for one in route.targets],
-    }
 
 
 def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:

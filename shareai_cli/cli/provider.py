@@ -278,7 +278,7 @@ def _find(settings: Settings, name: str) -> ProviderSettings:
 
 
 def _describe(provider: ProviderSettings) -> dict[str, Any]:
-    from shareai_cli.cli.config import describe_provider
+    from shareai_cli.config.describe import describe_provider
 
     return {"name": provider.name, **describe_provider(provider)}
 

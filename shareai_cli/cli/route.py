@@ -121,6 +121,6 @@ def _targets_in_words(route: RouteSettings) -> str:
 
 
 def _describe(route: RouteSettings) -> dict[str, Any]:
-    from shareai_cli.cli.config import describe_route
+    from shareai_cli.config.describe import describe_route
 
     return {"name": route.name, **describe_route(route)}

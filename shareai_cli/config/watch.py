@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from shareai_cli.config.settings import Settings
@@ -19,8 +19,8 @@ class ConfigWatcher:
     """Looks at one file once a second, in a task of its own, from `start` to `close`.
 
     Make it before the settings are first read, so that no change falls in between. `load` reads them anew (in
-    a thread); `changed` gets them and may itself refuse them with a `ShareAIError`; `failed` gets every such
-    error, and the settings of before stay in force.
+    a thread); `changed` takes them up and may itself refuse them with a `ShareAIError`; `failed` gets every
+    such error, and the settings of before stay in force.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ConfigWatcher:
         file: Path,
         load: Callable[[], Settings],
         *,
-        changed: Callable[[Settings], None],
+        changed: Callable[[Settings], Awaitable[None]],
         failed: Callable[[ShareAIError], None],
         every: float = EVERY,
     ) -> None:
@@ -69,7 +69,7 @@ class ConfigWatcher:
                 raise ConfigurationError(
                     f"{self._file} is gone; what it declared stays in force while this gateway runs."
                 )
-            self._changed(await asyncio.to_thread(self._load))
+            await self._changed(await asyncio.to_thread(self._load))
         except ShareAIError as error:
             self._failed(error)
         return True

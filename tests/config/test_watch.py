@@ -23,7 +23,7 @@ class Taker:
         self.refuses = False
         self.told = asyncio.Event()
 
-    def changed(self, settings: Settings) -> None:
+    async def changed(self, settings: Settings) -> None:
         if self.refuses:
             raise ConfigurationError("The variable A is not set.")
         self.settings.append(settings)
