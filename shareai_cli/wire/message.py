@@ -1,0 +1,35 @@
+"""The shapes on both sides of a server's handler."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from msgspec import Struct
+
+
+class Request(Struct, gc=False):
+    """One complete request of a client's.
+
+    `path` is percent-encoded as sent, without the query; header names are lower-case, repeats joined with a
+    comma (RFC 9110, 5.3); `version` is "1.0" or "1.1"; `peer` is the client's address.
+    """
+
+    method: str
+    path: str
+    query: str
+    version: str
+    headers: dict[bytes, bytes]
+    body: bytes
+    peer: str = ""
+
+
+class Response(Struct):
+    """One reply: the server adds what frames it (Content-Length, Transfer-Encoding, Connection, Date)."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes | AsyncIterator[bytes] = b""
+
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
