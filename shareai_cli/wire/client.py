@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 
+from shareai_cli.errors import ConnectionReset
 from shareai_cli.types import Clock
 from shareai_cli.wire.connection import Connection
 from shareai_cli.wire.deadlines import Deadlines
@@ -110,6 +111,8 @@ class Pool:
             seconds,
             lambda: Connection(self._clock, self._release, self._gone),
         )
+        if not connection.usable:
+            raise ConnectionReset("the connection ended before the request")
         self._open.add(connection)
         self._deadlines.add(connection)
         return connection
@@ -119,7 +122,7 @@ class Pool:
         if self._closed or len(self._idle) >= self._most_idle:
             connection.abort()
             return
-        connection.rest(self._clock() + self._idle_seconds)
+        connection.rest(self._idle_seconds)
         self._idle.append(connection)
 
     def _gone(self, connection: Connection) -> None:

@@ -7,6 +7,8 @@ have no body, messages that are framed twice, trailers, interim replies, and byt
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 import ssl
 from collections.abc import Callable
 from typing import Any, cast
@@ -37,6 +39,11 @@ WAITING_BYTES = 256 << 10
 LARGE_REQUEST = 64 << 10
 """Requests from this size on may need longer to be sent than a reply's head may take."""
 
+IDLE_MARGIN = 0.8
+"""The part of an announced idle time that is used: at its edge requests cross the connection's end."""
+
+_timeout = re.compile(rb"timeout=(\d{1,9})").search
+
 IDLE, HEAD, BODY, DONE = range(4)
 """What a connection expects next: nothing, a reply's head, its body; or its reply waits to be taken."""
 
@@ -55,9 +62,11 @@ class Connection(asyncio.Protocol):
         "_close_delimited",
         "_ended_well",
         "_free",
+        "_gap",
         "_gone",
         "_head_bytes",
         "_head_seconds",
+        "_idle_seconds",
         "_interim",
         "_loop",
         "_parser",
@@ -98,6 +107,8 @@ class Connection(asyncio.Protocol):
         self._repeats = 0
         self._interim = 0
         self._barren = 0
+        self._gap = 0.0
+        self._idle_seconds = math.inf
         self._bodiless = False
         self._reusable = False
         self._close_delimited = False
@@ -140,7 +151,11 @@ class Connection(asyncio.Protocol):
         return reply, waiter
 
     def expect(self, seconds: float, wanted: int) -> asyncio.Future[None]:
-        """Return what is done once `wanted` bytes wait, or the reply ended or failed."""
+        """Return what is done once `wanted` bytes wait, or the reply ended or failed.
+
+        It fails when no piece comes for that many seconds (0: until the time for the whole reply is over).
+        """
+        self._gap = seconds
         if seconds:
             deadline = self._clock() + seconds
             self.deadline = deadline if deadline < self._total_at else self._total_at
@@ -165,9 +180,9 @@ class Connection(asyncio.Protocol):
             self.taken()
             self._free(self)
 
-    def rest(self, until: float) -> None:
-        """Stay idle until that time by the clock."""
-        self.deadline = until
+    def rest(self, seconds: float) -> None:
+        """Stay idle for so long at most, and not longer than the other side said that it will."""
+        self.deadline = self._clock() + min(seconds, self._idle_seconds)
 
     def abort(self) -> None:
         """Close the connection at once; a reply under way fails."""
@@ -244,6 +259,8 @@ class Connection(asyncio.Protocol):
         waiter = self._waiter
         if waiter is not None:
             if waiting < self._wanted:
+                if self._gap:
+                    self.deadline = min(self._clock() + self._gap, self._total_at)
                 return
             self._waiter = None
             self.deadline = self._total_at
@@ -322,6 +339,8 @@ class Connection(asyncio.Protocol):
             self._close_delimited = b"content-length" not in headers and status not in (204, 304)
         reply.status = status
         self._reusable = parser.should_keep_alive() and not self._close_delimited
+        if b"keep-alive" in headers:
+            self._idle_seconds = _announced(headers[b"keep-alive"])
         self._state = DONE if self._bodiless else BODY
 
     def on_body(self, body: bytes) -> None:
@@ -404,6 +423,12 @@ class Connection(asyncio.Protocol):
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _announced(keep_alive: bytes) -> float:
+    """Return for how many seconds a connection may be idle by a reply's Keep-Alive field, less a margin."""
+    found = _timeout(keep_alive)
+    return int(found[1]) * IDLE_MARGIN if found is not None else math.inf
 
 
 def _said_goodbye(tls: ssl.SSLObject) -> bool:

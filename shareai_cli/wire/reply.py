@@ -57,13 +57,13 @@ class Reply:
     def __repr__(self) -> str:
         return f"<Reply {self.status} [waiting: {self.waiting}, complete: {self.complete}]>"
 
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body (what `next` returned excepted).
+    async def read(self, limit: int, gap: float = 0.0) -> bytes:
+        """Return the whole body (what `next` returned excepted), its pieces at most `gap` seconds apart.
 
         Raises `MalformedReply` past `limit` bytes, `TruncatedReply`, `UpstreamTimeout`.
         """
         if not self.complete:
-            await self._wait(0.0, limit + 1)
+            await self._wait(gap, limit + 1)
             if self.failure is not None:
                 raise self.failure
         if self.waiting > limit:

@@ -113,6 +113,18 @@ async def test_a_fresh_connection_that_ends_is_not_asked_again(asking: Asking) -
         assert used(upstream) == [1, 2, 2, 3]
 
 
+async def test_an_upstream_that_hangs_up_when_it_is_called_is_a_reset(asking: Asking) -> None:
+    """Whether the request went out or not."""
+    server = await asyncio.start_server(lambda _, writer: writer.transport.abort(), "127.0.0.1", 0)
+    pool = asking.pool(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    for _ in range(20):
+        with pytest.raises(ConnectionReset):
+            await ask(pool)
+    assert repr(pool).endswith("[0 active, 0 idle]>")
+    server.close()
+    await server.wait_closed()
+
+
 async def test_many_idle_connections_that_ended_cost_one_repetition(asking: Asking) -> None:
     """The next one is a fresh connection, not the next idle one."""
     async with FaultUpstream([chat(), chat(), chat().end(), chat()]) as upstream:
@@ -183,6 +195,17 @@ async def test_idle_connections_end_after_their_time(asking: Asking) -> None:
         await ended(upstream)
         await ask(pool)
     assert used(upstream) == [1, 1, 2]
+
+
+async def test_an_upstream_can_announce_a_shorter_idle_time(asking: Asking) -> None:
+    """In a Keep-Alive field, of which a part is used."""
+    async with FaultUpstream([reply(b"", headers={"Keep-Alive": "timeout=5, max=100"})]) as upstream:
+        pool = asking.pool(upstream, idle_seconds=30.0)
+        await ask(pool)
+        asking.pass_time(3.9)
+        assert upstream.open == 1
+        asking.pass_time(0.2)
+        await ended(upstream)
 
 
 async def test_no_more_than_the_most_idle_connections_are_kept(asking: Asking) -> None:

@@ -84,6 +84,28 @@ async def test_a_reply_as_a_whole_is_bounded(asking: Asking, behaviour: Behaviou
         await ended(upstream)
 
 
+async def test_reading_a_body_whole_can_be_bounded_by_gaps_too(asking: Asking) -> None:
+    """Each piece begins one anew."""
+    gate = asyncio.Event()
+    slow = stream("a", "b", "c").stall(after=3, until=gate)
+    async with FaultUpstream([slow, stream("a", "b").stall(after=3)]) as upstream:
+        pool = asking.pool(upstream)
+        for ends in (True, False):
+            answer = await send(pool, streamed=True)
+            read = asyncio.get_running_loop().create_task(answer.read(LIMIT, GAP))
+            await asyncio.sleep(0)  # the reading has begun, and with it the first gap
+            await until(lambda answer=answer: b'"a"' in b"".join(answer.pieces))  # type: ignore[misc]
+            asking.pass_time(GAP - 1)
+            assert not read.done()
+            if ends:
+                gate.set()
+                assert b"[DONE]" in await read
+        asking.pass_time(2)
+        with pytest.raises(UpstreamTimeout) as caught:
+            await read
+        assert caught.value.phase == "gap"
+
+
 async def test_a_total_shorter_than_the_head_counts(asking: Asking) -> None:
     """The narrowest limit does."""
     async with FaultUpstream([silence()]) as upstream:
