@@ -5,8 +5,9 @@ Times of day are Unix milliseconds (`*_ms`), durations microseconds (`*_us`), mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
@@ -104,3 +105,78 @@ class CostBasis(StrEnum):
     """No price is known, or nothing tells the tokens: the cost is NULL, never a silent zero."""
     NONE = "none"
     """Nothing was sent upstream, or it was refused there without usage: costs nothing."""
+
+
+class KeyInfo(Struct, frozen=True):
+    """A client's key, as everybody may see it."""
+
+    name: str
+    team: str
+    fingerprint: str
+    """Eight hex digits of its SHA-256."""
+    created_ms: int
+    revoked_ms: int | None = None
+
+
+class NodeRegistration(Struct, frozen=True):
+    """A machine that serves models: its facts, and the ids of the models."""
+
+    name: str
+    facts: Mapping[str, Any]
+    models: tuple[str, ...] = ()
+
+
+class NodeInfo(Struct, frozen=True):
+    """A registered machine."""
+
+    name: str
+    facts: Mapping[str, Any]
+    models: tuple[str, ...]
+    registered_ms: int
+    """When it was registered first."""
+    updated_ms: int
+    """When it was registered last."""
+
+
+class UsageTotal(Struct, frozen=True):
+    """What the accounts hold of a group of requests.
+
+    `prompt_tokens` and `completion_tokens` are counted as OpenAI counts them: cached and cache-write tokens are
+    part of the prompt, reasoning is part of the completion, and each is told apart beside.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    incomplete: int = 0
+    refused: int = 0
+    cancelled: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_nano_usd: int = 0
+    """The sum of the known costs, exact and estimated."""
+    estimated_costs: int = 0
+    """Requests whose cost is an estimate."""
+    unknown_costs: int = 0
+    """Requests whose cost is not known, and not in the sum."""
+    first_token_us: int | None = None
+    """The mean time to first token, over the requests that have one."""
+    total_us: int | None = None
+    """The mean time in all."""
+
+
+class UsageRow(UsageTotal, frozen=True, kw_only=True):
+    """The total of one group."""
+
+    name: str
+
+
+class UsageReport(Struct, frozen=True):
+    """Totals in all, and by group where a grouping was asked for."""
+
+    total: UsageTotal
+    rows: tuple[UsageRow, ...] = ()
+    by: str | None = None
+    since_ms: int | None = None

@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "key": "Create, list and revoke the keys of clients.",
         "node": "Register this machine's models, list nodes.",
         "config": "Check and show the configuration.",
+        "completion": "Print the completion script of a shell.",
     }
 )
 """Each command and what the help says of it; its module is `shareai_cli.cli.NAME`, which has `app`."""
@@ -121,6 +122,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     invocation = Invocation(os.environ if environ is None else environ)
+    if "_SHAREAI_COMPLETE" in invocation.environ:
+        return _complete()
     arguments = _take_debug(arguments, invocation)
     try:
         command = typer.main.get_command(app)
@@ -128,6 +131,20 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     except BaseException as error:  # the one place where every failure ends
         return report(error, debug=invocation.debug)
     return end_output(code if isinstance(code, int) else 0)
+
+
+def _complete() -> int:
+    """Answer a shell's question of what could come next; it has no use for messages."""
+    from typer._completion_classes import completion_init
+
+    completion_init()
+    try:
+        typer.main.get_command(app).main([], prog_name="shareai", standalone_mode=False)
+    except SystemExit as ended:
+        return end_output(ended.code if isinstance(ended.code, int) else 0)
+    except Exception:
+        return 1
+    return 0
 
 
 def _take_debug(arguments: Sequence[str], invocation: Invocation) -> list[str]:

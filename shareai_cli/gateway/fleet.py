@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
+from shareai_cli.client import LocalProcess
 from shareai_cli.errors import ModelUnavailable, ShareAIError, UpstreamError
 from shareai_cli.secrets import Secret
 from shareai_cli.types import DEMO_MODEL, Clock, LocalModel
@@ -25,7 +27,16 @@ MODULE = "shareai_cli.node"
 START_SECONDS = 30.0
 """How long the agent may take to listen; it loads no model by then."""
 
+ANSWERED_WITHIN = Timeouts(connect=5.0, head=30.0, total=60.0)
+
 Sleep = Callable[[float], Awaitable[None]]
+
+
+class _Reports(Struct):
+    models: tuple[LocalProcess, ...]
+
+
+_reports_decoder = msgspec.json.Decoder(_Reports)
 
 
 def demo_model() -> LocalModel:
@@ -105,6 +116,14 @@ class Fleet:
         if found is not None:
             await self._tell(*found)
 
+    async def reports(self) -> tuple[LocalProcess, ...]:
+        """Return how each model's process is; without an agent, that none of them runs."""
+        found = self.origin()
+        if found is not None:
+            with contextlib.suppress(UpstreamError, msgspec.MsgspecError, UnicodeDecodeError):
+                return _reports_decoder.decode(await self._ask(*found, b"GET /health")).models
+        return tuple(LocalProcess(model.id, "unloaded", problem=self.problem) for model in self._models)
+
     async def close(self) -> None:
         """End the agent, and with it all of its children."""
         if self._keeping is not None:
@@ -150,17 +169,18 @@ class Fleet:
 
     async def _tell(self, origin: Origin, secret: Secret) -> None:
         """Give the running agent its models anew."""
+        await self._ask(origin, secret, b"PUT /v1/models", msgspec.json.encode(self._models))
+
+    async def _ask(self, origin: Origin, secret: Secret, what: bytes, body: bytes = b"") -> bytes:
+        """Ask the agent something; returns the body of its answer. Raises `UpstreamError`."""
         pool = Pool(origin, tls=None, deadlines=self._deadlines)
-        head = b"PUT /v1/models HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n" % (
+        head = b"%b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n" % (
+            what,
             origin.port,
             secret.reveal().encode(),
         )
         try:
-            reply = await pool.send(
-                head + b"Content-Type: application/json\r\n",
-                msgspec.json.encode(self._models),
-                Timeouts(connect=5.0, head=30.0, total=60.0),
-            )
-            await reply.read(1 << 20)
+            reply = await pool.send(head + b"Content-Type: application/json\r\n", body, ANSWERED_WITHIN)
+            return await reply.read(1 << 20)
         finally:
             await pool.close()

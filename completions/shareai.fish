@@ -1,0 +1,1 @@
+complete --command shareai --no-files --arguments "(env _SHAREAI_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) shareai)" --condition "env _SHAREAI_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) shareai"

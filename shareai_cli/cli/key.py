@@ -1,0 +1,77 @@
+"""`shareai key`: the keys that clients present."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.console import note, print_json, print_line, print_table
+from shareai_cli.cli.invocation import invocation
+
+app = new_app("Create, list and revoke the keys of clients.", example="shareai key create laptop")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")]
+
+
+@command(app, "create", example="shareai key create laptop")
+def create(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Make a key and print it: the only time that it is shown.
+
+    A running gateway accepts it at once.
+    """
+    from shareai_cli.cli.state import open_admin
+
+    with open_admin(invocation(context).paths) as admin:
+        made = admin.create_key(name)
+    if as_json:
+        print_json(
+            {"key": made.key, "name": name, "team": made.info.team, "fingerprint": made.info.fingerprint}
+        )
+        return
+    print_line(made.key)
+    note(
+        f"Keep it: it is stored hashed and cannot be shown again. shareai key revoke {name} makes it invalid."
+    )
+
+
+@command(app, "list", example="shareai key list")
+def list_(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the keys, revoked ones too; never the keys themselves."""
+    from shareai_cli.cli.state import open_admin
+
+    with open_admin(invocation(context).paths) as admin:
+        keys = admin.list_keys()
+    if as_json:
+        print_json({"keys": keys})
+    elif not keys:
+        note("No keys yet. shareai key create laptop")
+    else:
+        print_table(
+            ("NAME", "TEAM", "FINGERPRINT", "CREATED", "REVOKED"),
+            [
+                (one.name, one.team, one.fingerprint, _day(one.created_ms), _day(one.revoked_ms))
+                for one in keys
+            ],
+        )
+
+
+@command(app, "revoke", example="shareai key revoke laptop")
+def revoke(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Make a key invalid, at once and for good; its accounts stay."""
+    from shareai_cli.cli.state import open_admin
+
+    with open_admin(invocation(context).paths) as admin:
+        revoked = admin.revoke_key(name)
+    if as_json:
+        print_json({"revoked": revoked})
+    else:
+        print_line(f"Key {revoked.name} ({revoked.fingerprint}) is revoked.")
+
+
+def _day(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(milliseconds / 1000))

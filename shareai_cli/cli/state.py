@@ -1,0 +1,76 @@
+"""How a command reaches the accounts: in its own process where it gets the lock, else through the gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from shareai_cli.errors import AlreadyRunning, GatewayUnreachable
+
+if TYPE_CHECKING:
+    from shareai_cli.client import Admin, HttpAdmin
+    from shareai_cli.paths import Paths
+
+LOCK_SECONDS = 5.0
+"""How long another command may hold the lock, or a gateway take to start or to end."""
+
+
+@contextmanager
+def open_admin(paths: Paths) -> Iterator[Admin]:
+    """Yield the admin interface of whoever owns the state folder; raises `StateError`."""
+    from shareai_cli.ledger.lock import StateLock
+
+    with ExitStack() as closing:
+        until = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                closing.enter_context(StateLock.acquire(paths))
+                break
+            except AlreadyRunning as error:
+                try:
+                    gateway = reach_gateway(paths)
+                except GatewayUnreachable as unreachable:
+                    if time.monotonic() > until:
+                        raise unreachable from None
+                    gateway = None
+                if gateway is not None:
+                    closing.callback(gateway.close)
+                    yield gateway
+                    return
+                if time.monotonic() > until:
+                    raise error from None
+            time.sleep(0.05)
+        yield _own(paths, closing)
+
+
+def reach_gateway(paths: Paths) -> HttpAdmin | None:
+    """Return the running gateway's admin interface, seen to answer; None where none left its address.
+
+    Raises `GatewayUnreachable`.
+    """
+    from shareai_cli.client import HttpAdmin, find_gateway
+    from shareai_cli.errors import AuthenticationFailed
+
+    address = find_gateway(paths)
+    if address is None:
+        return None
+    gateway = HttpAdmin(address)
+    try:
+        gateway.status()
+    except (GatewayUnreachable, AuthenticationFailed) as error:
+        gateway.close()
+        # Another program may have taken the port of a gateway that was killed.
+        raise GatewayUnreachable(error.message, hint=error.hint) from None
+    return gateway
+
+
+def _own(paths: Paths, closing: ExitStack) -> Admin:
+    from shareai_cli.catalog.prices import PriceBook
+    from shareai_cli.gateway.administration import Administration
+    from shareai_cli.ledger import Ledger
+
+    ledger = Ledger.open(paths, PriceBook)
+    closing.callback(ledger.close)
+    return Administration(ledger)

@@ -1,0 +1,107 @@
+"""`shareai status`: what the gateway does, and how its targets stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.console import note, print_json, print_line, print_table
+from shareai_cli.cli.invocation import invocation
+from shareai_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from shareai_cli.client import Status
+
+app = new_app()
+
+
+@command(app, "status", example="shareai status")
+def status(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Show what the running gateway does, which targets are left alone, and why.
+
+    Exits with 1 where no gateway runs, with 6 where it runs with problems.
+    """
+    found = _find(context)
+    if found is None:
+        if as_json:
+            print_json({"running": False})
+        else:
+            note("No gateway runs here. Start one: shareai serve")
+        raise typer.Exit(ExitCode.FAILURE)
+    if as_json:
+        import msgspec
+
+        print_json({"running": True, **msgspec.to_builtins(found)})
+    else:
+        _print(found)
+    if found.config_problem or found.node_problem or found.ledger_problem:
+        raise typer.Exit(ExitCode.PARTLY)
+
+
+def _find(context: typer.Context) -> Status | None:
+    from shareai_cli.cli.state import reach_gateway
+    from shareai_cli.errors import AlreadyRunning, GatewayUnreachable
+    from shareai_cli.ledger.lock import StateLock
+
+    paths = invocation(context).paths
+    try:
+        gateway = reach_gateway(paths)
+    except GatewayUnreachable:
+        if not paths.lock_file.exists():
+            return None
+        try:
+            StateLock.acquire(paths).release()
+        except AlreadyRunning:
+            raise  # somebody holds the lock and does not answer: that is worth more than "none"
+        return None
+    if gateway is None:
+        return None
+    try:
+        return gateway.status()
+    finally:
+        gateway.close()
+
+
+def _print(found: Status) -> None:
+    print_line(f"Gateway       {found.base_url}  (version {found.version}, process {found.pid})")
+    print_line(
+        f"Requests      {found.requests} since its start {_age(found.uptime_seconds)} ago, "
+        f"{found.in_flight} under way, {found.connections} connections"
+    )
+    if found.refused_keys:
+        print_line(f"Refused       {found.refused_keys} requests without a valid key")
+    print_line(f"Configuration {found.config_file}")
+    print_line(f"Providers     {', '.join(found.providers) or '-'}")
+    print_line(f"Routes        {', '.join(found.routes) or '-'}")
+    for model in found.local_models:
+        why = f"  {model.problem}" if model.problem else ""
+        print_line(f"Local model   {model.id}  {model.state}{why}")
+    for name, problem in (
+        ("configuration", found.config_problem),
+        ("node agent", found.node_problem),
+        ("accounts", found.ledger_problem),
+    ):
+        if problem:
+            print_line(f"Problem       {name}: {problem}")
+    if found.ledger_waiting:
+        print_line(f"              {found.ledger_waiting} entries wait in memory for the disk")
+    if found.troubles:
+        print_line()
+        print_table(
+            ("TARGET", "KEY", "STATE", "FOR", "WHY"),
+            [
+                (one.target, one.key or "-", one.state, _age(one.seconds) if one.seconds else "-", one.reason)
+                for one in found.troubles
+            ],
+        )
+    else:
+        print_line("Targets       all serve")
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s"

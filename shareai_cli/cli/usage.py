@@ -1,0 +1,111 @@
+"""`shareai usage`: requests, tokens and costs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.console import note, print_json, print_table
+from shareai_cli.cli.invocation import invocation
+from shareai_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from shareai_cli.types import UsageReport, UsageTotal
+
+app = new_app()
+
+By = Literal["model", "route", "target", "key", "day"]
+
+_COLUMNS = (
+    "requests", "failed", "incomplete", "refused", "cancelled", "prompt_tokens", "cached_tokens",
+    "cache_write_tokens", "completion_tokens", "reasoning_tokens", "cost_nano_usd", "estimated_costs",
+    "unknown_costs", "first_token_us", "total_us",
+)  # fmt: skip
+
+
+@command(app, "usage", example="shareai usage --by model --since 7d")
+def usage(
+    context: typer.Context,
+    by: Annotated[By | None, typer.Option("--by", help="Group by this.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only from then on: 30m, 24h, 7d, or 2026-11-01."),
+    ] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Report requests, tokens and costs, in all or by model, route, target, key or day.
+
+    A cost marked ~ holds estimates; requests whose cost is not known are counted beside it.
+    """
+    from shareai_cli.cli.state import open_admin
+    from shareai_cli.ledger import parse_since
+
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other.")
+    since_ms = parse_since(since, time.time()) if since is not None else None
+    with open_admin(invocation(context).paths) as admin:
+        report = admin.usage(by, since_ms)
+    if as_json:
+        print_json({"total": report.total, "rows": report.rows, "by": by, "since_ms": since_ms})
+    elif as_csv:
+        _print_csv(report)
+    else:
+        _print(report)
+
+
+def _print_csv(report: UsageReport) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow((report.by or "name", *_COLUMNS))
+    rows = [(row.name, row) for row in report.rows] if report.by else [("total", report.total)]
+    for name, row in rows:
+        writer.writerow((_safe(name), *(getattr(row, column) for column in _COLUMNS)))
+
+
+def _safe(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula: clients choose some of them."""
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
+
+
+def _print(report: UsageReport) -> None:
+    if not report.total.requests:
+        note("No requests in that time." if report.since_ms is not None else "No requests yet.")
+        return
+    rows: list[tuple[str, UsageTotal]] = [(row.name or "-", row) for row in report.rows]
+    print_table(
+        ((report.by or "").upper(), "REQUESTS", "NOT OK", "PROMPT", "CACHED", "COMPLETION", "COST USD",
+         "UNKNOWN COST", "FIRST TOKEN", "TIME"),
+        [_cells(name, row) for name, row in (*rows, ("total", report.total))],
+    )  # fmt: skip
+
+
+def _cells(name: str, row: UsageTotal) -> tuple[str, ...]:
+    return (
+        name,
+        f"{row.requests:,}",
+        f"{row.failed + row.incomplete + row.refused + row.cancelled:,}",
+        f"{row.prompt_tokens:,}",
+        f"{row.cached_tokens:,}",
+        f"{row.completion_tokens:,}",
+        _money(row),
+        f"{row.unknown_costs:,}",
+        _milliseconds(row.first_token_us),
+        _milliseconds(row.total_us),
+    )
+
+
+def _money(row: UsageTotal) -> str:
+    if row.unknown_costs == row.requests:
+        return "unknown"
+    about = "~" if row.estimated_costs else ""
+    return f"{about}{row.cost_nano_usd / 1e9:,.6f}"
+
+
+def _milliseconds(microseconds: int | None) -> str:
+    return "-" if microseconds is None else f"{microseconds / 1000:,.0f} ms"

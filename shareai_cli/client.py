@@ -1,0 +1,240 @@
+"""The admin interface as the shells know it, and its form over HTTP to a running gateway.
+
+Two things implement `Admin`: `HttpAdmin` here, and the process that owns the state folder itself. What only a
+running gateway can tell is in `GatewayAdmin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from shareai_cli.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    GatewayUnreachable,
+    LedgerUnavailable,
+    Overloaded,
+    ShareAIError,
+    UsageError,
+)
+from shareai_cli.paths import Paths
+from shareai_cli.secrets import Secret
+from shareai_cli.types import KeyInfo, NodeInfo, NodeRegistration, UsageReport
+
+PREFIX: Final = "/admin/v1"
+SECONDS: Final = 30.0
+"""How long the gateway may take to answer; a report over millions of rows takes a second."""
+
+
+class NewKey(Struct, frozen=True):
+    """A key that was just made: the only time that it can be seen."""
+
+    key: str
+    info: KeyInfo
+
+    def __repr__(self) -> str:
+        return f"NewKey(key=********, info={self.info!r})"
+
+
+class Trouble(Struct, frozen=True):
+    """A target, or a provider's key, that is left alone or being watched just now."""
+
+    target: str
+    """`provider/model`, or the provider alone where its key is put aside for all models."""
+    key: str
+    """Fingerprint of the key; empty where the target itself is meant."""
+    state: str
+    seconds: float
+    """Until the state is over; 0 where no time is known."""
+    reason: str
+
+
+class LocalProcess(Struct, frozen=True):
+    """One model of this machine's, as its node agent tells."""
+
+    id: str
+    state: str
+    pid: int | None = None
+    problem: str | None = None
+
+
+class Status(Struct, frozen=True):
+    """What a running gateway says of itself."""
+
+    version: str
+    pid: int
+    base_url: str
+    uptime_seconds: float
+    requests: int
+    """Since its start, refused ones included."""
+    in_flight: int
+    connections: int
+    refused_keys: int
+    """Requests without a valid key, which have no rows in the accounts."""
+    config_file: str
+    config_problem: str | None
+    """Why the configuration file as it stands is not in force."""
+    providers: tuple[str, ...]
+    routes: tuple[str, ...]
+    local_models: tuple[LocalProcess, ...]
+    node_problem: str | None
+    troubles: tuple[Trouble, ...]
+    ledger_problem: str | None
+    ledger_waiting: int
+    """Entries that wait in memory because the disk refuses them."""
+
+
+class Admin(Protocol):
+    """What the commands ask for, whether a gateway runs or not. Raises `ShareAIError`."""
+
+    def list_keys(self) -> Sequence[KeyInfo]:
+        """Return every key that was ever made, the newest last."""
+
+    def create_key(self, name: str) -> NewKey:
+        """Make a key; `UsageError` where the name is taken or cannot be one."""
+
+    def revoke_key(self, name: str) -> KeyInfo:
+        """Make a key invalid at once; `UsageError` where there is none of that name."""
+
+    def usage(self, by: str | None, since_ms: int | None) -> UsageReport:
+        """Report the accounts, in all and grouped."""
+
+    def list_nodes(self) -> Sequence[NodeInfo]:
+        """Return the machines that were registered."""
+
+    def register_node(self, node: NodeRegistration) -> NodeInfo:
+        """Record a machine, in place of what was known of it."""
+
+
+class GatewayAdmin(Admin, Protocol):
+    """What only a running gateway can tell."""
+
+    def status(self) -> Status:
+        """Return what the gateway does, and how its targets stand."""
+
+
+class GatewayAddress(Struct, frozen=True):
+    """What the running gateway leaves beside the lock (0600): where it is, and what its admin API wants."""
+
+    address: str
+    token: str
+    pid: int
+
+    def __repr__(self) -> str:
+        return f"GatewayAddress(address={self.address!r}, token=********, pid={self.pid})"
+
+
+def find_gateway(paths: Paths) -> GatewayAddress | None:
+    """Return where the gateway of this state folder said that it is; it may have died since."""
+    try:
+        return msgspec.json.decode(paths.endpoint_file.read_bytes()[: 1 << 16], type=GatewayAddress)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+class _Detail(Struct):
+    message: str = ""
+    hint: str | None = None
+    code: str | None = None
+
+
+class _Refusal(Struct):
+    error: _Detail
+
+
+class _Keys(Struct):
+    keys: list[KeyInfo]
+
+
+class _Nodes(Struct):
+    nodes: list[NodeInfo]
+
+
+_ERRORS: Final[Mapping[str | None, type[ShareAIError]]] = {
+    error.code: error
+    for error in (AuthenticationFailed, ConfigurationError, LedgerUnavailable, Overloaded, UsageError)
+}
+
+Answer = TypeVar("Answer")
+
+
+class HttpAdmin:
+    """The admin interface of a running gateway, over loopback HTTP."""
+
+    def __init__(self, gateway: GatewayAddress) -> None:
+        self._token = Secret(gateway.token)
+        self._address = gateway.address
+        self._http = httpx.Client(
+            base_url=gateway.address + PREFIX, timeout=SECONDS, trust_env=False, follow_redirects=False
+        )
+
+    def __repr__(self) -> str:
+        return f"<HttpAdmin {self._address}>"
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def status(self) -> Status:
+        """See `GatewayAdmin`."""
+        return self._ask("GET", "/status", Status)
+
+    def list_keys(self) -> Sequence[KeyInfo]:
+        """See `Admin`."""
+        return self._ask("GET", "/keys", _Keys).keys
+
+    def create_key(self, name: str) -> NewKey:
+        """See `Admin`."""
+        return self._ask("POST", "/keys", NewKey, content=msgspec.json.encode({"name": name}))
+
+    def revoke_key(self, name: str) -> KeyInfo:
+        """See `Admin`."""
+        return self._ask("DELETE", f"/keys/{quote(name, safe='')}", KeyInfo)
+
+    def usage(self, by: str | None, since_ms: int | None) -> UsageReport:
+        """See `Admin`."""
+        asked = {"by": by, "since_ms": since_ms}
+        query = {name: str(value) for name, value in asked.items() if value is not None}
+        return self._ask("GET", "/usage", UsageReport, params=query)
+
+    def list_nodes(self) -> Sequence[NodeInfo]:
+        """See `Admin`."""
+        return self._ask("GET", "/nodes", _Nodes).nodes
+
+    def register_node(self, node: NodeRegistration) -> NodeInfo:
+        """See `Admin`."""
+        return self._ask("POST", "/nodes", NodeInfo, content=msgspec.json.encode(node))
+
+    def _ask(self, method: str, path: str, kind: type[Answer], **options: Any) -> Answer:
+        headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}
+        try:
+            response = self._http.request(method, path, headers=headers, **options)
+        except httpx.HTTPError as error:
+            raise GatewayUnreachable(
+                f"The gateway at {self._address} does not answer ({type(error).__name__}).",
+                hint="If it hangs, end it and start 'shareai serve' again.",
+            ) from None
+        if response.status_code != 200:
+            raise _refusal(response, self._address)
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise GatewayUnreachable(
+                f"What answers at {self._address} is another version of shareai, or another program.",
+                hint="Start 'shareai serve' again with the version that is installed.",
+            ) from None
+
+
+def _refusal(response: httpx.Response, address: str) -> ShareAIError:
+    """Return the error that the gateway raised, as its own class."""
+    try:
+        detail = msgspec.json.decode(response.content, type=_Refusal).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return GatewayUnreachable(f"The gateway at {address} answered with HTTP {response.status_code}.")
+    return _ERRORS.get(detail.code, GatewayUnreachable)(detail.message, hint=detail.hint)

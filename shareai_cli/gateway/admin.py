@@ -1,0 +1,178 @@
+"""The admin API, `/admin/v1`: what the commands and screens ask of a running gateway.
+
+It wants the token that lies beside the lock, and answers no browser: whatever says an origin is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+from msgspec import Meta, Struct
+
+from shareai_cli.client import Admin, NewKey, Status
+from shareai_cli.errors import (
+    AuthenticationFailed,
+    MalformedRequest,
+    MethodNotAllowed,
+    PermissionRefused,
+    ShareAIError,
+    UnknownPath,
+)
+from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
+from shareai_cli.gateway.feed import Feed
+from shareai_cli.secrets import Secret
+from shareai_cli.types import KeyInfo, NodeRegistration
+from shareai_cli.wire.message import Request, Response
+
+PREFIX = "/admin/v1"
+
+_FROM_A_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-mode")
+
+Body = TypeVar("Body")
+
+
+class _KeyName(Struct, frozen=True):
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class AdminApi:
+    """Answers the requests under `/admin/v1`.
+
+    `status` and `config` describe the running gateway; `keys_changed` is called after a change of keys.
+    """
+
+    def __init__(
+        self,
+        token: Secret,
+        admin: Admin,
+        *,
+        status: Callable[[], Awaitable[Status]],
+        config: Callable[[], Mapping[str, Any]],
+        models: Callable[[], Awaitable[Mapping[str, Sequence[str]]]],
+        settled: Callable[[], Awaitable[None]],
+        keys_changed: Callable[[], None],
+        feed: Feed,
+    ) -> None:
+        self._authorization = f"Bearer {token.reveal()}".encode()
+        self._admin = admin
+        self._status = status
+        self._config = config
+        self._models = models
+        self._settled = settled
+        self._keys_changed = keys_changed
+        self._feed = feed
+        self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
+            "/status": {"GET": self._get_status},
+            "/keys": {"GET": self._list_keys, "POST": self._create_key},
+            "/providers": {"GET": self._get_section},
+            "/routes": {"GET": self._get_section},
+            "/config": {"GET": self._get_config},
+            "/models": {"GET": self._list_models},
+            "/nodes": {"GET": self._list_nodes, "POST": self._register_node},
+            "/usage": {"GET": self._usage},
+            "/events": {"GET": self._events},
+        }
+
+    async def respond(self, request: Request) -> Response:
+        """Answer one request; every refusal has its reason and what mends it."""
+        try:
+            self._check(request)
+            answer = await self._find(request)(request)
+        except ShareAIError as error:
+            return _refusal(error)
+        if isinstance(answer, Response):
+            return answer
+        return Response(200, [JSON_TYPE, (b"cache-control", b"no-store")], msgspec.json.encode(answer))
+
+    def _check(self, request: Request) -> None:
+        if any(name in request.headers for name in _FROM_A_BROWSER):
+            raise PermissionRefused("The admin interface is not for browsers.")
+        if not hmac.compare_digest(request.headers.get(b"authorization", b""), self._authorization):
+            raise AuthenticationFailed(
+                "The admin token is missing or not valid.", hint="It lies beside the lock: gateway.json."
+            )
+
+    def _find(self, request: Request) -> Callable[[Request], Awaitable[object]]:
+        path = request.path.removeprefix(PREFIX)
+        methods = self._pages.get(path)
+        if methods is None and path.startswith("/keys/"):
+            methods = {"DELETE": self._revoke_key}
+        if methods is None:
+            raise UnknownPath(f"The admin interface has no {path[:100]}.")
+        page = methods.get(request.method)
+        if page is None:
+            raise MethodNotAllowed(f"{path[:100]} takes {', '.join(methods)}.")
+        return page
+
+    async def _get_status(self, _request: Request) -> Status:
+        return await self._status()
+
+    async def _list_keys(self, _request: Request) -> Mapping[str, object]:
+        return {"keys": await asyncio.to_thread(self._admin.list_keys)}
+
+    async def _create_key(self, request: Request) -> NewKey:
+        made = await asyncio.to_thread(self._admin.create_key, _decode(request, _KeyName).name)
+        self._keys_changed()
+        return made
+
+    async def _revoke_key(self, request: Request) -> KeyInfo:
+        name = unquote(request.path.removeprefix(f"{PREFIX}/keys/"))
+        revoked = await asyncio.to_thread(self._admin.revoke_key, name)
+        self._keys_changed()
+        return revoked
+
+    async def _get_config(self, _request: Request) -> Mapping[str, Any]:
+        return self._config()
+
+    async def _get_section(self, request: Request) -> Mapping[str, Any]:
+        section = request.path.rpartition("/")[2]
+        return {section: self._config()[section]}
+
+    async def _list_models(self, _request: Request) -> Mapping[str, object]:
+        return {"models": await self._models()}
+
+    async def _list_nodes(self, _request: Request) -> Mapping[str, object]:
+        return {"nodes": await asyncio.to_thread(self._admin.list_nodes)}
+
+    async def _register_node(self, request: Request) -> object:
+        return await asyncio.to_thread(self._admin.register_node, _decode(request, NodeRegistration))
+
+    async def _usage(self, request: Request) -> object:
+        by, since_ms = _usage_query(request.query)
+        await self._settled()
+        return await asyncio.to_thread(self._admin.usage, by, since_ms)
+
+    async def _events(self, _request: Request) -> Response:
+        return Response(200, [EVENTS_TYPE, (b"cache-control", b"no-store")], self._feed.events())
+
+
+def _decode(request: Request, kind: type[Body]) -> Body:
+    try:
+        return msgspec.json.decode(request.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedRequest(f"The body is not what {request.path[:100]} takes: {error}.") from None
+
+
+def _usage_query(query: str) -> tuple[str | None, int | None]:
+    try:
+        values = parse_qs(query, strict_parsing=bool(query), max_num_fields=8)
+        since = values.get("since_ms", [None])[0]
+        return values.get("by", [None])[0], int(since) if since is not None else None
+    except ValueError:
+        raise MalformedRequest("The query takes 'by' and 'since_ms', a whole number.") from None
+
+
+def _refusal(error: ShareAIError) -> Response:
+    detail = {
+        "message": error.message,
+        "hint": error.hint,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
+    return Response(error.status, [JSON_TYPE], msgspec.json.encode({"error": detail}))

@@ -1,0 +1,357 @@
+"""The gateway as a process: everything that it needs, opened in order, and closed in the reverse order.
+
+lock → ledger → gateway → node agent → server → the address beside the lock → the configuration's watcher
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+import psutil
+from msgspec import Struct
+
+from shareai_cli import __version__
+from shareai_cli.catalog.prices import PriceBook
+from shareai_cli.client import GatewayAddress, Status, Trouble, find_gateway
+from shareai_cli.config import ServerSettings, Settings
+from shareai_cli.config.describe import describe
+from shareai_cli.config.watch import ConfigWatcher
+from shareai_cli.errors import AlreadyRunning, ShareAIError, StateError
+from shareai_cli.gateway.admin import AdminApi
+from shareai_cli.gateway.administration import Administration
+from shareai_cli.gateway.app import Gateway
+from shareai_cli.gateway.endpoints import pool_factory
+from shareai_cli.gateway.exchange import refusal_response
+from shareai_cli.gateway.feed import Feed
+from shareai_cli.gateway.fleet import Fleet, demo_model
+from shareai_cli.gateway.request_line import RequestLines
+from shareai_cli.ledger import Closed, Ledger
+from shareai_cli.ledger.lock import StateLock
+from shareai_cli.paths import Paths
+from shareai_cli.secrets import Secret, write_private
+from shareai_cli.types import LocalModel
+from shareai_cli.wire.deadlines import Deadlines
+from shareai_cli.wire.server import Server, ServerLimits
+
+FIRST_KEY = "default"
+"""The name of the key that is made at the first start."""
+
+LOCK_SECONDS = 5.0
+"""How long to wait for a command that holds the lock for a moment."""
+
+SETTLED_SECONDS = 5.0
+"""How long a report waits for what the journal still holds."""
+
+Notice = Callable[[str], None]
+"""Tells the person who watches the gateway run something, in one line."""
+
+
+class Start(Struct, frozen=True):
+    """What a gateway is started with. `load` reads the configuration anew."""
+
+    paths: Paths
+    config_file: Path
+    load: Callable[[], Settings]
+    environ: Mapping[str, str]
+    has_llama: bool
+    shows_key: bool
+    """Whether the key made at the first start can be shown to a person; else it goes into a file."""
+    lines: TextIO
+    """Where a line a request goes."""
+    notice: Notice
+
+
+class Ready(Struct, frozen=True):
+    """What became of a start."""
+
+    settings: Settings
+    base_url: str
+    models: tuple[LocalModel, ...]
+    first_key: Secret | None = None
+    first_key_file: Path | None = None
+
+
+class GatewayProcess:
+    """One gateway from `start` to `close`."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._notice = start.notice
+        self._began = time.monotonic()
+        self._closing = contextlib.AsyncExitStack()
+        self._config_problem: str | None = None
+        self._base_url = ""
+        self._has_models = False
+
+    def __repr__(self) -> str:
+        return f"<GatewayProcess {self._base_url or 'not started'}>"
+
+    async def start(self) -> Ready:
+        """Open everything; where a part fails, close what was opened before. Raises `ShareAIError`."""
+        try:
+            return await self._open()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+
+    async def close(self) -> None:
+        """Take no more requests, let those under way end within the configured time, and close everything."""
+        await self._closing.aclose()
+
+    def abort(self) -> None:
+        """Give requests that are under way no more time, while `close` is at work."""
+        self.server.abort()
+
+    async def _open(self) -> Ready:
+        start, closing = self._start, self._closing
+        watcher = ConfigWatcher(
+            start.config_file, start.load, changed=self._replace, failed=self._config_refused
+        )
+        settings = await asyncio.to_thread(start.load)
+        lock = await take_lock(start.paths)
+        closing.callback(lock.release)
+        ledger = await asyncio.to_thread(Ledger.open, start.paths, PriceBook)
+        closing.push_async_callback(asyncio.to_thread, ledger.close)
+        first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
+
+        deadlines = Deadlines()
+        closing.callback(deadlines.close)
+        models = local_models(settings, start.has_llama)
+        self.fleet = fleet = Fleet(
+            models, deadlines=deadlines, environ=start.environ, on_problem=self._notice
+        )
+        closing.push_async_callback(fleet.close)
+        lines = RequestLines(start.lines)
+        closing.push_async_callback(asyncio.to_thread, lines.close)
+        feed = Feed(self._counters)
+
+        def observe(entry: Closed) -> None:
+            lines.add(entry)
+            feed.add(entry)
+
+        self.gateway = gateway = Gateway(
+            settings,
+            environ=start.environ,
+            ledger=ledger,
+            fleet=fleet,
+            make_pool=pool_factory(deadlines, time.monotonic),
+            catalogue=PriceBook.known_models,
+            observe=observe,
+        )
+        closing.push_async_callback(gateway.close)
+        token = Secret(secrets.token_urlsafe(32))
+        gateway.admin = self._admin_api(token, ledger, feed).respond
+
+        server_settings = settings.server
+        self.server = server = Server(
+            gateway.respond,
+            refuse=refusal_response,
+            hostnames=server_settings.hostnames,
+            limits=server_limits(server_settings),
+            deadlines=deadlines,
+        )
+        await server.start(server_settings.host, server_settings.port)
+        closing.push_async_callback(self._close_server)
+        closing.callback(feed.close)
+        self._base_url = f"{loopback_address(server_settings.host, server.port)}/v1"
+        self._leave_address(token)
+        closing.callback(self._remove_address)
+
+        await fleet.start()
+        gateway.start()
+        lines.start()
+        watcher.start()
+        closing.push_async_callback(watcher.close)
+        return Ready(settings, self._base_url, models, first_key, first_key_file)
+
+    async def _close_server(self) -> None:
+        await self.server.close(self.gateway.current.settings.server.drain)
+
+    def _first_key(self, ledger: Ledger) -> tuple[Secret | None, Path | None]:
+        """Make the first key where there never was one; return it, or the file into which it went."""
+        admin = Administration(ledger)
+        if admin.list_keys():
+            return None, None
+        made = Secret(admin.create_key(FIRST_KEY).key)
+        if self._start.shows_key:
+            return made, None
+        file = self._start.paths.first_key_file
+        try:
+            write_private(file, made.reveal() + "\n")
+        except OSError as error:
+            admin.revoke_key(FIRST_KEY)
+            raise StateError(f"{file} cannot be written: {error.strerror}.") from None
+        return None, file
+
+    def _admin_api(self, token: Secret, ledger: Ledger, feed: Feed) -> AdminApi:
+        gateway = self.gateway
+
+        async def settled() -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ledger.settled(), SETTLED_SECONDS)
+
+        return AdminApi(
+            token,
+            Administration(ledger),
+            status=self.status,
+            config=lambda: describe(gateway.current.settings),
+            models=gateway.current.offers,
+            settled=settled,
+            keys_changed=lambda: gateway.keys.replace(ledger.store.active_keys()),
+            feed=feed,
+        )
+
+    async def status(self) -> Status:
+        """Describe this gateway."""
+        gateway = self.gateway
+        settings = gateway.current.settings
+        ledger = gateway.ledger.state()
+        now = time.monotonic()
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            base_url=self._base_url,
+            uptime_seconds=now - self._began,
+            connections=self.server.connections,
+            refused_keys=gateway.keys.refused,
+            config_file=str(self._start.config_file),
+            config_problem=self._config_problem,
+            providers=tuple(settings.providers),
+            routes=tuple(settings.routes),
+            local_models=await self.fleet.reports(),
+            node_problem=self.fleet.problem,
+            troubles=tuple(
+                Trouble(target, key, standing.state, max(0.0, standing.until - now), standing.reason)
+                for target, key, standing in gateway.health.troubles()
+            ),
+            ledger_problem=ledger.problem,
+            ledger_waiting=ledger.waiting,
+            **self._counters(),
+        )
+
+    def _counters(self) -> dict[str, int]:
+        return {"requests": self.gateway.requests, "in_flight": self.gateway.in_flight}
+
+    async def _replace(self, settings: Settings) -> None:
+        """Take up a changed configuration."""
+        former = self.gateway.current.settings.server
+        await self.gateway.replace(settings)
+        server = settings.server
+        self.server.replace(hostnames=server.hostnames, limits=server_limits(server))
+        models = local_models(settings, self._start.has_llama)
+        if models != self.fleet.models:
+            await self.fleet.update(models)
+        self._config_problem = None
+        restart = "" if (server.host, server.port) == (former.host, former.port) else (
+            "; the new host and port need a restart"
+        )  # fmt: skip
+        self._notice(f"The configuration was taken up{restart}.")
+
+    def _config_refused(self, error: ShareAIError) -> None:
+        self._config_problem = str(error)
+        self._notice(f"The configuration of before stays in force: {error}")
+
+    def _leave_address(self, token: Secret) -> None:
+        address = GatewayAddress(self._base_url.removesuffix("/v1"), token.reveal(), os.getpid())
+        file = self._start.paths.endpoint_file
+        try:
+            write_private(file, msgspec.json.encode(address).decode())
+        except OSError as error:
+            raise StateError(f"{file} cannot be written: {error.strerror}.") from None
+
+    def _remove_address(self) -> None:
+        with contextlib.suppress(OSError):
+            self._start.paths.endpoint_file.unlink()
+
+
+async def serve(start: Start, ready: Callable[[Ready], None]) -> None:
+    """Run a gateway until SIGINT or SIGTERM; a second one ends it at once."""
+    process = GatewayProcess(start)
+    told = await process.start()
+    ready(told)
+    # What lives for as long as the process needs no collector to look at it again and again.
+    gc.collect()
+    gc.freeze()
+    signals = asyncio.Queue[int]()
+    with _signals_into(signals):
+        await signals.get()
+        if process.gateway.in_flight:
+            start.notice(f"Ending; {process.gateway.in_flight} requests under way are given time to end.")
+        loop = asyncio.get_running_loop()
+        closing, again = loop.create_task(process.close()), loop.create_task(signals.get())
+        await asyncio.wait({closing, again}, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        if not closing.done():
+            process.abort()
+        await closing
+
+
+@contextlib.contextmanager
+def _signals_into(signals: asyncio.Queue[int]) -> Any:
+    """Put SIGINT and SIGTERM into a queue."""
+    loop = asyncio.get_running_loop()
+    caught = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        for one in caught:
+            signal.signal(one, lambda number, _: loop.call_soon_threadsafe(signals.put_nowait, number))
+        yield
+        return
+    for one in caught:
+        loop.add_signal_handler(one, signals.put_nowait, one)
+    try:
+        yield
+    finally:
+        for one in caught:
+            loop.remove_signal_handler(one)
+
+
+async def take_lock(paths: Paths) -> StateLock:
+    """Take the state folder's lock, waiting for a command that holds it for a moment; `AlreadyRunning`."""
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return StateLock.acquire(paths)
+        except AlreadyRunning:
+            running = find_gateway(paths)
+            if running is not None and psutil.pid_exists(running.pid):
+                raise AlreadyRunning(
+                    f"A gateway runs already, at {running.address} (process {running.pid}).",
+                    hint="'shareai status' tells of it; SHAREAI_HOME gives another one its own state.",
+                ) from None
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(0.05)
+
+
+def local_models(settings: Settings, has_llama: bool) -> tuple[LocalModel, ...]:
+    """Return the models that this machine serves; the demo model where nothing else is configured."""
+    if settings.is_empty:
+        return (demo_model(),) if has_llama else ()
+    local = settings.local
+    return tuple(LocalModel(path.stem, str(path), local.context, local.threads) for path in local.models)
+
+
+def server_limits(server: ServerSettings) -> ServerLimits:
+    """Return the server's limits, as far as they are configured."""
+    return ServerLimits(connections=server.connections, body_bytes=server.body_limit)
+
+
+def loopback_address(host: str, port: int) -> str:
+    """Return the URL under which this machine itself reaches a server that listens on `host`."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1" if address.version == 4 else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
