@@ -71,13 +71,13 @@ class Gateway:
             health=self.health,
             directory=self.directory,
         )
-        self.in_flight = 0
         self.requests = 0
         self.admin: Respond | None = None
         self._clock = clock
         self._ids = RequestIds(wall_clock)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
-        self._path = self._compose(Recorder(ledger, clock, wall_clock, observe), wall_clock)
+        self._recorder = Recorder(ledger, clock, wall_clock, observe)
+        self._path = self._compose(self._recorder, wall_clock)
         self._pages: dict[str, tuple[str, Respond]] = {
             "/v1/chat/completions": ("POST", self._chat_completions),
             "/v1/models": ("GET", self._models),
@@ -100,11 +100,17 @@ class Gateway:
             self.health,
             RetryBudget(self._clock),
             self.current.endpoint,
+            self.current.standing,
             self._clock,
         )
         for stage in reversed(stages):
             handler = stage(handler)
         return handler
+
+    @property
+    def in_flight(self) -> int:
+        """Chat completions that have not ended, streams included."""
+        return self._recorder.in_flight
 
     def start(self) -> None:
         """Begin to look after ejected targets."""
@@ -135,13 +141,9 @@ class Gateway:
 
     async def _chat_completions(self, request: Request) -> Response:
         self.requests += 1
-        self.in_flight += 1
         identity = self._ids.next()
         exchange = Exchange(request, identity, public_id(identity), self._clock())
-        try:
-            reply = await self._path(exchange)
-        finally:
-            self.in_flight -= 1
+        reply = await self._path(exchange)
         return Response(reply.status, reply.headers, reply.body)
 
     async def _elsewhere(self, request: Request, path: str) -> Response:

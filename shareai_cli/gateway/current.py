@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 
 from shareai_cli.config import RouteSettings, Settings
-from shareai_cli.errors import ConnectionRefused
+from shareai_cli.errors import ConnectionRefused, ModelUnavailable
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints, PoolFactory, node_endpoint
 from shareai_cli.gateway.exchange import Choice, Exchange
 from shareai_cli.gateway.fleet import Fleet
@@ -57,7 +56,7 @@ class Current:
     @property
     def local_models(self) -> Sequence[str]:
         """The ids of the models that this machine serves."""
-        return self._fleet.model_ids
+        return [model.id for model in self._fleet.models]
 
     def replace(self, settings: Settings) -> list[Pool]:
         """Take up changed settings; returns the pools that nothing uses any more, to be closed.
@@ -134,15 +133,17 @@ class Current:
         found = self._fleet.origin()
         if found is None:
             try:
-                found = await asyncio.wait_for(self._fleet.ready(), NODE_START_SECONDS)
-            except TimeoutError:
-                raise ConnectionRefused("this machine's node agent is not running") from None
+                found = await self._fleet.ready(NODE_START_SECONDS)
+            except ModelUnavailable as error:
+                raise ConnectionRefused(error.message) from None
         origin, secret = found
-        if self._node is None or self._node.origin != origin:
-            if self._node is not None:
-                await self._node.pool.close()
-            self._node = node_endpoint(f"http://{origin.authority}/v1", secret, self._make_pool)
-        return self._node
+        former = self._node
+        if former is not None and former.origin == origin:
+            return former
+        self._node = found_node = node_endpoint(f"http://{origin.authority}/v1", secret, self._make_pool)
+        if former is not None:
+            await former.pool.close()
+        return found_node
 
 
 def _serving(target: Target) -> Standing:

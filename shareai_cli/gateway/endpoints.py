@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 
 from shareai_cli import __version__
-from shareai_cli.config import ProviderSettings, TimeLimits
+from shareai_cli.config import CheckStyle, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.secrets import Secret, SecretReference, resolve
 from shareai_cli.types import NODE, Clock
@@ -17,6 +17,8 @@ NODE_LIMITS = TimeLimits(connect=10, head=300, content=300, gap=120, total=600)
 """A node has longer: a model loads, a CPU reads a long prompt."""
 
 NO_KEY = ""
+
+ANTHROPIC_VERSION = b"2023-06-01"
 
 
 class EndpointKey:
@@ -37,6 +39,15 @@ class EndpointKey:
         if self._secret is None:
             return b""
         return b"Authorization: Bearer " + self._secret.reveal().encode("latin-1") + b"\r\n"
+
+    def presented(self, style: CheckStyle) -> bytes:
+        """Return the header lines that present this key for a free call."""
+        if style == "bearer" or self._secret is None:
+            return self.authorization()
+        return b"x-api-key: %b\r\nanthropic-version: %b\r\n" % (
+            self._secret.reveal().encode("latin-1"),
+            ANTHROPIC_VERSION,
+        )
 
     def hide(self, data: bytes) -> bytes:
         """Take this key out of what an upstream sent back."""
@@ -62,7 +73,12 @@ class Endpoint:
         self.check = settings.check
         self.pool = pool
         self._turn = 0
-        self._heads = {key.fingerprint: self._head(b"POST", "/chat/completions", key) for key in keys}
+        self._heads = {
+            key.fingerprint: self._head(
+                b"POST", "/chat/completions", key.authorization() + b"Content-Type: application/json\r\n"
+            )
+            for key in keys
+        }
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.name} {self.settings.base_url} [keys: {len(self.keys)}]>"
@@ -72,8 +88,8 @@ class Endpoint:
         return self._heads[key.fingerprint]
 
     def get_head(self, path: str, key: EndpointKey) -> bytes:
-        """Return the head of a GET of `path` under the base URL."""
-        return self._head(b"GET", path, key)
+        """Return the head of a free call, a GET of `path` under the base URL."""
+        return self._head(b"GET", path, key.presented(self.settings.check_style))
 
     def rotation(self) -> list[EndpointKey]:
         """Return the keys, each call beginning with the next one."""
@@ -86,8 +102,7 @@ class Endpoint:
         """Return the keys' fingerprints."""
         return [key.fingerprint for key in self.keys]
 
-    def _head(self, method: bytes, path: str, key: EndpointKey) -> bytes:
-        content = b"Content-Type: application/json\r\n" if method == b"POST" else b""
+    def _head(self, method: bytes, path: str, fields: bytes) -> bytes:
         return b"".join(
             (
                 method,
@@ -96,8 +111,7 @@ class Endpoint:
                 b" HTTP/1.1\r\nHost: ",
                 self.origin.authority.encode("ascii"),
                 b"\r\n",
-                key.authorization(),
-                content,
+                fields,
                 b"Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: shareai/",
                 __version__.encode("ascii"),
                 b"\r\n",

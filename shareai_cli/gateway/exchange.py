@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw, Struct
 
-from shareai_cli.errors import ShareAIError
+from shareai_cli.errors import ShareAIError, UpstreamError
 from shareai_cli.gateway.body import (
     Fields,
     check_content_type,
@@ -27,17 +27,42 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
 EVENTS_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
+NO_CACHE = (b"cache-control", b"no-cache")
 
 LONGEST_MODEL = 256
 """Characters of a model's name."""
 
 
+class Stream:
+    """The pieces of a reply's body, and what has to be done once no more of them are taken.
+
+    A generator that was never begun runs no `finally` of its own; whoever holds a stream calls `aclose`.
+    """
+
+    __slots__ = ("_end", "_pieces")
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None], end: Callable[[], Awaitable[None]]) -> None:
+        self._pieces = pieces
+        self._end = end
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._pieces.__anext__()
+
+    async def aclose(self) -> None:
+        """End the stream, however much of it was taken; twice does no harm."""
+        await self._pieces.aclose()
+        await self._end()
+
+
 class Reply:
-    """What a stage hands back: `body` is bytes, or the pieces of a stream."""
+    """What a stage hands back."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: Headers, body: bytes | AsyncIterator[bytes]) -> None:
+    def __init__(self, status: int, headers: Headers, body: bytes | Stream) -> None:
         self.status = status
         self.headers = headers
         self.body = body
@@ -63,6 +88,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "answered",
         "attempts",
         "begin",
         "caller",
@@ -99,6 +125,8 @@ class Exchange:
         self.wants_usage = False
         self.attempts: list[Attempt] = []
         self.target: Target | None = None
+        """Who was asked last: who answered, where `answered`."""
+        self.answered = False
         self.price_as = ""
         self.provider_key = ""
         self.usage: Usage | None = None
@@ -148,6 +176,12 @@ def with_stream_usage(fields: Fields) -> Fields:
     options = optional_object(fields, "stream_options") or {}
     options["include_usage"] = Raw(b"true")
     return {**fields, "stream_options": Raw(msgspec.json.encode(options))}
+
+
+def outcome_of(error: ShareAIError) -> Outcome:
+    """Tell how an exchange ended that was answered with an error of this gateway's own."""
+    ours = isinstance(error, UpstreamError) or error.status >= 500
+    return Outcome.FAILED if ours else Outcome.REFUSED
 
 
 def error_body(error: ShareAIError) -> bytes:

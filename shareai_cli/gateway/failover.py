@@ -5,16 +5,16 @@ Deciding is the router's and health's part; here is only the acting. The last st
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from shareai_cli.errors import NoTargetLeft, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
 from shareai_cli.gateway.exchange import Choice, Exchange, Reply
-from shareai_cli.gateway.health import Health, State
+from shareai_cli.gateway.health import LEFT_ALONE, Health, Standing, State
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.upstream import Failure, Upstream
 from shareai_cli.gateway.verdict import FAILED, Effect
-from shareai_cli.types import Clock, Target
+from shareai_cli.types import Attempt, Clock, Target
 
 MOST_ATTEMPTS = 16
 TOTAL_SECONDS = 600.0
@@ -22,10 +22,11 @@ TOTAL_SECONDS = 600.0
 
 SHORTEST_RETRY_AFTER = 1.0
 
-
 Router = Callable[[Exchange], Awaitable[Choice]]
 FindEndpoint = Callable[[str], Awaitable[Endpoint]]
 """Raises `UpstreamError` where the provider or node is not there just now."""
+
+FindStanding = Callable[[Target], Standing]
 
 
 class Failover:
@@ -38,6 +39,7 @@ class Failover:
         health: Health,
         retries: RetryBudget,
         find_endpoint: FindEndpoint,
+        find_standing: FindStanding,
         clock: Clock,
     ) -> None:
         self._router = router
@@ -45,6 +47,7 @@ class Failover:
         self._health = health
         self._retries = retries
         self._find_endpoint = find_endpoint
+        self._find_standing = find_standing
         self._clock = clock
 
     async def __call__(self, exchange: Exchange) -> Reply:
@@ -68,16 +71,18 @@ class Failover:
         try:
             endpoint = await self._find_endpoint(target.provider)
         except UpstreamError as error:
-            self._failed(exchange, target, "", Failure(FAILED, error.message), self._clock(), reasons)
+            exchange.attempts.append(Attempt(target.name, "", error.outcome, 0, 0))
+            reasons.append(f"{target.name}: {error.message}")
+            self._failed(exchange, target, "", Failure(FAILED, error.message), self._clock())
             return None
         for key in self._usable(target, endpoint):
-            now = self._clock()
-            if now >= until or not self._may_ask(exchange, target):
+            remaining = until - self._clock()
+            if remaining <= 0 or not self._may_ask(exchange, target):
                 return None
-            result = await self._ask(exchange, endpoint, target, key, until - now)
+            result = await self._ask(exchange, endpoint, target, key, remaining)
             if isinstance(result, Reply):
                 return result
-            self._failed(exchange, target, key.fingerprint, result, now, reasons)
+            reasons.append(f"{target.name}: {result.reason}")
             if result.verdict.effect in (Effect.FAILED, Effect.SHELVE_TARGET):
                 return None
         return None
@@ -85,13 +90,12 @@ class Failover:
     async def _ask(
         self, exchange: Exchange, endpoint: Endpoint, target: Target, key: EndpointKey, remaining: float
     ) -> Reply | Failure:
-        health, asked_at = self._health, self._clock()
+        health = self._health
+        asked_at = health.asked(target)
 
         def broken(error: UpstreamError) -> None:
-            failure = Failure(FAILED, error.message)
-            self._failed(exchange, target, key.fingerprint, failure, asked_at, [])
+            self._failed(exchange, target, key.fingerprint, Failure(FAILED, error.message), asked_at)
 
-        health.asked(target)
         result: Reply | Failure | None = None
         try:
             result = await self._upstream.attempt(exchange, endpoint, target, key, remaining, broken)
@@ -100,18 +104,13 @@ class Failover:
                 health.abandoned(target)
         if isinstance(result, Reply):
             health.succeeded(target)
+        else:
+            self._failed(exchange, target, key.fingerprint, result, asked_at)
         return result
 
     def _failed(
-        self,
-        exchange: Exchange,
-        target: Target,
-        key: str,
-        failure: Failure,
-        asked_at: float,
-        reasons: list[str],
+        self, exchange: Exchange, target: Target, key: str, failure: Failure, asked_at: float
     ) -> None:
-        reasons.append(f"{target.name}: {failure.reason}")
         self._health.failed(
             target,
             key,
@@ -148,8 +147,13 @@ class Failover:
             why = f": {route.reason}" if route.reason else ""
             message = f"Every target of '{name}' is left alone just now{why}."
         else:
-            wait = SHORTEST_RETRY_AFTER
+            wait = max(SHORTEST_RETRY_AFTER, self._returns_at(route.targets) - self._clock())
             message = f"No target of '{name}' could answer ({'; '.join(reasons) or 'too many retries'})."
         return NoTargetLeft(
             message, hint="'shareai status' shows the state of every target.", retry_after=wait
         )
+
+    def _returns_at(self, targets: Sequence[Target]) -> float:
+        """Return when one of the targets may be asked again: an ejected one may at once, as the least bad."""
+        standings = [self._find_standing(target) for target in targets]
+        return min(one.until if one.state in LEFT_ALONE else 0.0 for one in standings)

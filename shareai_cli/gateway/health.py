@@ -45,6 +45,10 @@ class State(StrEnum):
     ASIDE = "aside"
 
 
+LEFT_ALONE = (State.COOLING, State.ASIDE)
+"""States in which a target is not asked, even where nothing else is left."""
+
+
 class Standing(Struct, frozen=True):
     """A state, the clock's time at which it is over (0: none), and the reason in words."""
 
@@ -64,7 +68,6 @@ class _TargetTrouble:
 
     __slots__ = (
         "aside_until",
-        "ejected_at",
         "ejected_until",
         "ejections",
         "failures",
@@ -76,7 +79,6 @@ class _TargetTrouble:
     def __init__(self) -> None:
         self.failures = 0
         self.ejections = 0
-        self.ejected_at = 0.0
         self.ejected_until = 0.0
         self.aside_until = 0.0
         self.reason = ""
@@ -96,19 +98,19 @@ class _TargetTrouble:
 
     def fail(self, now: float, asked_at: float, reason: str) -> None:
         self.reason = reason
-        self.failures += 1
-        on_trial, self.on_trial = self.on_trial, False
-        # Requests that were under way when the target was ejected say nothing new about it.
-        if self.ejections and asked_at < self.ejected_at:
+        # Requests that were under way when the target was ejected, or that took it as the least bad, say
+        # nothing new about it.
+        if self.ejections and asked_at < self.ejected_until:
             return
-        if self.failures >= EJECT_AFTER or on_trial or self.ejections:
+        self.failures += 1
+        if self.failures >= EJECT_AFTER or self.ejections:
             self._eject(now)
 
     def _eject(self, now: float) -> None:
         lasting = min(FIRST_EJECTION * 2**self.ejections, LONGEST_EJECTION)
         self.ejections = min(self.ejections + 1, 16)
-        self.ejected_at = now
         self.ejected_until = now + lasting
+        self.on_trial = False
         self.probed = False
 
 
@@ -153,17 +155,12 @@ class Health:
 
     def standing(self, target: Target, keys: Sequence[str], has_check: bool) -> Standing:
         """Tell how a target stands; one whose every key is left alone stands as the first to return."""
-        now = self._clock()
-        trouble = self._targets.get(target)
-        if trouble is not None:
-            standing = trouble.standing(now, has_check)
-            if standing.state is not State.SERVING:
-                return standing
         if keys and (self._keys or self._models):
             standings = [self.key_standing(target, key) for key in keys]
             if all(one.state is not State.SERVING for one in standings):
                 return min(standings, key=lambda one: one.until)
-        return SERVING
+        trouble = self._targets.get(target)
+        return SERVING if trouble is None else trouble.standing(self._clock(), has_check)
 
     def key_standing(self, target: Target, key: str) -> Standing:
         """Tell how one of a provider's keys stands for a target's model."""
@@ -175,11 +172,13 @@ class Health:
                     return standing
         return SERVING
 
-    def asked(self, target: Target) -> None:
-        """Note that a target is asked now: where its ejection is over, this is the one trial."""
+    def asked(self, target: Target) -> float:
+        """Note that a target is asked and return when: where its ejection is over, this is the trial."""
+        now = self._clock()
         trouble = self._targets.get(target)
-        if trouble is not None and trouble.ejections and trouble.ejected_until <= self._clock():
+        if trouble is not None and trouble.ejections and trouble.ejected_until <= now:
             trouble.on_trial = True
+        return now
 
     def succeeded(self, target: Target) -> None:
         """Forget what was held against a target: it answered."""
@@ -202,7 +201,7 @@ class Health:
         asked_at: float,
         reason: str,
     ) -> None:
-        """Take in what a failed attempt says; `asked_at` is the clock's time when it began."""
+        """Take in what a failed attempt says; `asked_at` is what `asked` returned."""
         now = self._clock()
         match verdict.effect:
             case Effect.FAILED:
@@ -230,6 +229,16 @@ class Health:
             case Effect.ANSWER | Effect.REFUSED:
                 pass
         self.abandoned(target)
+
+    def troubles(self) -> list[tuple[str, str, Standing]]:
+        """List what does not simply serve: the target's name (or the provider's), the key, and its standing."""
+        now = self._clock()
+        found = [
+            (target.name, "", one.standing(now, has_check=False)) for target, one in self._targets.items()
+        ]
+        found += [(provider, key, one.standing(now)) for (provider, key), one in self._keys.items()]
+        found += [(target.name, key, one.standing(now)) for (target, key), one in self._models.items()]
+        return [one for one in found if one[2].state is not State.SERVING]
 
     def due_for_probe(self) -> list[Target]:
         """List the targets whose ejection is over and whose provider's free call was not asked yet."""

@@ -8,17 +8,21 @@ event, and the target and the number of attempts follow in a comment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any
 
-from shareai_cli.errors import ShareAIError, UpstreamError
+from shareai_cli.errors import ShareAIError
 from shareai_cli.gateway.exchange import (
     EVENTS_TYPE,
+    NO_CACHE,
     Exchange,
     Handler,
     Reply,
     Stage,
+    Stream,
     error_event,
+    outcome_of,
     printable,
 )
 from shareai_cli.types import Outcome
@@ -42,32 +46,31 @@ def keep_alive(interval: Callable[[], float]) -> Stage:
                 raise
             if answer.done():
                 return answer.result()
-            return Reply(200, [EVENTS_TYPE, PENDING], _commented(exchange, answer, seconds))
+
+            async def end() -> None:
+                await _end(answer)
+                exchange.settle(Outcome.CANCELLED)
+
+            pieces = _commented(exchange, answer, seconds)
+            return Reply(200, [EVENTS_TYPE, NO_CACHE, PENDING], Stream(pieces, end))
 
         return handle
 
     return stage
 
 
-async def _commented(exchange: Exchange, answer: asyncio.Task[Reply], seconds: float) -> AsyncIterator[bytes]:
+async def _commented(
+    exchange: Exchange, answer: asyncio.Task[Reply], seconds: float
+) -> AsyncGenerator[bytes, None]:
     """Yield comments until the answer is there, then who answered, and then the answer."""
-    try:
-        while not answer.done():
-            yield COMMENT
-            await asyncio.wait({answer}, timeout=seconds)
-        async for piece in _events(exchange, answer):
-            yield piece
-    finally:
-        await _end(answer)
-        exchange.settle(Outcome.CANCELLED)
-
-
-async def _events(exchange: Exchange, answer: asyncio.Task[Reply]) -> AsyncIterator[bytes]:
+    while not answer.done():
+        yield COMMENT
+        await asyncio.wait({answer}, timeout=seconds)
     try:
         reply = answer.result()
     except ShareAIError as error:
         exchange.error_code = error.code or error.type
-        exchange.settle(Outcome.FAILED if isinstance(error, UpstreamError) else Outcome.REFUSED)
+        exchange.settle(outcome_of(error))
         yield error_event(error)
         return
     if exchange.target is not None:
@@ -78,8 +81,9 @@ async def _events(exchange: Exchange, answer: asyncio.Task[Reply]) -> AsyncItera
         exchange.settle(Outcome.OK)
         yield b"data: " + b" ".join(reply.body.splitlines()) + b"\n\n"
         return
-    async for piece in reply.body:
-        yield piece
+    async with aclosing(reply.body) as body:
+        async for piece in body:
+            yield piece
 
 
 def _started(answer: Coroutine[Any, Any, Reply]) -> asyncio.Task[Reply]:
@@ -88,7 +92,12 @@ def _started(answer: Coroutine[Any, Any, Reply]) -> asyncio.Task[Reply]:
 
 
 async def _end(answer: asyncio.Task[Reply]) -> None:
-    """Cancel the task where it still runs, and see it end."""
+    """Cancel the task where it still runs, and end the stream that it may have come to."""
     if not answer.done():
         answer.cancel()
         await asyncio.wait({answer})
+    if answer.cancelled() or answer.exception() is not None:
+        return
+    body = answer.result().body
+    if isinstance(body, Stream):
+        await body.aclose()

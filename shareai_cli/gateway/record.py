@@ -9,8 +9,16 @@ import asyncio
 from collections.abc import Callable
 from hashlib import blake2b
 
-from shareai_cli.errors import ShareAIError, UpstreamError
-from shareai_cli.gateway.exchange import Exchange, Handler, Headers, Reply, printable, refusal
+from shareai_cli.errors import ShareAIError
+from shareai_cli.gateway.exchange import (
+    Exchange,
+    Handler,
+    Headers,
+    Reply,
+    outcome_of,
+    printable,
+    refusal,
+)
 from shareai_cli.ledger import Closed, Ledger, Opened
 from shareai_cli.types import Clock, Outcome, WallClock
 
@@ -32,12 +40,15 @@ class Recorder:
         self.wall_clock = wall_clock
         self.observe = observe
         self.salt = ledger.salt
+        self.in_flight = 0
+        """Exchanges that have not ended, streams included."""
 
     def __call__(self, inner: Handler) -> Handler:
         """Stage: record what passes, and render what is raised."""
 
         async def handle(exchange: Exchange) -> Reply:
             record = _Record(self, exchange)
+            self.in_flight += 1
             exchange.begin = record.begin
             exchange.settle = record.settle
             try:
@@ -46,8 +57,7 @@ class Recorder:
                 reply = refusal(error)
                 exchange.status = reply.status
                 exchange.error_code = error.code or error.type
-                ours = isinstance(error, UpstreamError) or error.status >= 500
-                record.settle(Outcome.FAILED if ours else Outcome.REFUSED)
+                record.settle(outcome_of(error))
             except asyncio.CancelledError:
                 exchange.status = CLIENT_LEFT
                 record.settle(Outcome.CANCELLED)
@@ -103,11 +113,14 @@ class _Record:
 
     def settle(self, outcome: Outcome) -> None:
         """Write how the exchange ended; only the first call counts."""
-        exchange, recorder = self._exchange, self._recorder
-        caller = exchange.caller
-        if self._settled or caller is None:
+        if self._settled:
             return
         self._settled = True
+        exchange, recorder = self._exchange, self._recorder
+        recorder.in_flight -= 1
+        caller = exchange.caller
+        if caller is None:
+            return
         target = exchange.target
         now = recorder.clock()
         first = exchange.first_content_at
@@ -139,9 +152,10 @@ class _Record:
 
 def identification(exchange: Exchange) -> Headers:
     """Return the headers that tell which request this was, who answered, and after how many attempts."""
+    is_pending = exchange.status == 200 and not exchange.answered
     headers: Headers = [(b"x-request-id", exchange.public_id.encode("ascii"))]
-    if exchange.target is not None:
+    if exchange.answered and exchange.target is not None:
         headers.append((b"x-shareai-target", printable(exchange.target.name)))
-    if exchange.attempts:
+    if exchange.attempts and not is_pending:
         headers.append((b"x-shareai-attempts", b"%d" % len(exchange.attempts)))
     return headers

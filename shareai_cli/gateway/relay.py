@@ -6,10 +6,10 @@ exchange is settled before the last bytes go. A failure ends the stream with an 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from shareai_cli.errors import MalformedReply, TruncatedReply, UpstreamError
-from shareai_cli.gateway.exchange import Exchange, error_event
+from shareai_cli.gateway.exchange import Exchange, Stream, error_event
 from shareai_cli.gateway.tap import EventKind, StreamTap, is_done, is_only_usage
 from shareai_cli.types import Outcome
 from shareai_cli.wire.client import Reply
@@ -58,8 +58,11 @@ class Relay:
         self._broken = broken
         self._smallest = 1 << 20
 
-    async def pieces(self, events: list[bytes]) -> AsyncIterator[bytes]:
-        """Yield the stream, beginning with `events`, to its end or to an error event in its place."""
+    def stream(self, events: list[bytes]) -> Stream:
+        """Return the stream, beginning with `events`, to its end or to an error event in its place."""
+        return Stream(self._pieces(events), self._end)
+
+    async def _pieces(self, events: list[bytes]) -> AsyncGenerator[bytes, None]:
         reply, feed, gap = self._reply, self._splitter.feed, self._gap
         try:
             while True:
@@ -72,7 +75,7 @@ class Relay:
                 if piece:
                     yield piece
                 if kind == EventKind.ERROR:
-                    raise MalformedReply("The upstream sent an error in the middle of its stream.")
+                    raise MalformedReply("it sent an error event")
                 data = await reply.next(gap)
                 if not data:
                     if ending := self._at_end():
@@ -81,12 +84,18 @@ class Relay:
                 events = feed(data)
         except UpstreamError as error:
             self._broken(error)
-            self._exchange.error_code = error.code or error.outcome
+            self._exchange.error_code = error.outcome
             self._settle(Outcome.INCOMPLETE)
-            yield error_event(error)
+            yield error_event(
+                UpstreamError(f"The upstream failed in the middle of its reply: {error.message}.")
+            )
         finally:
-            reply.abort()
-            self._settle(Outcome.CANCELLED)
+            await self._end()
+
+    async def _end(self) -> None:
+        """Let the upstream go; a stream that nobody took to its end was cancelled."""
+        self._reply.abort()
+        self._settle(Outcome.CANCELLED)
 
     def _pass(self, events: list[bytes]) -> tuple[bytes, int]:
         """Read events along; returns the bytes that go on, and what ended them, else `OTHER`."""
@@ -116,7 +125,7 @@ class Relay:
         if is_done(rest) or self._tap.finished:
             self._settle(Outcome.OK)
             return rest.rstrip() + b"\n\n" if is_done(rest) else b""
-        raise TruncatedReply("The upstream ended its stream before the reply was complete.")
+        raise TruncatedReply("the stream ended too early")
 
     async def _take_end(self) -> None:
         """Take the end of a reply whose `[DONE]` has come; a connection that has none is closed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain, islice
 
 from msgspec import Struct
 
@@ -16,6 +17,9 @@ from shareai_cli.errors import UnknownModel
 from shareai_cli.gateway.exchange import Choice
 from shareai_cli.gateway.health import Standing, State
 from shareai_cli.types import Target
+
+MOST_COMPARED = 1000
+"""Names that a wrong one is compared with: comparing costs some 5 us each, on the event loop."""
 
 
 class Plan(Struct, frozen=True):
@@ -49,17 +53,13 @@ def unknown_model(
     model: str, routes: Collection[str], providers: Collection[str], offers: Mapping[str, Collection[str]]
 ) -> UnknownModel:
     """Say that a model is unknown, and name the nearest known one."""
-    known = [*routes]
-    for provider, models in offers.items():
-        known += models
-        known += [f"{provider}/{one}" for one in models]
-    near = difflib.get_close_matches(model[:200], known, n=1, cutoff=0.4)
+    known = dict.fromkeys(chain(routes, chain.from_iterable(offers.values())))
     shown = model if len(model) <= 100 else model[:97] + "..."
     prefix, slash, _ = model.partition("/")
-    if near:
-        hint = f"Did you mean '{near[0]}'?"
-    elif slash and (close := difflib.get_close_matches(prefix[:100], [*providers], n=1)):
+    if slash and (close := difflib.get_close_matches(prefix[:100], providers, n=1)):
         hint = f"Did you mean the provider '{close[0]}'?"
+    elif near := difflib.get_close_matches(model[:100], islice(known, MOST_COMPARED), n=1):
+        hint = f"Did you mean '{near[0]}'?"
     else:
         hint = "GET /v1/models lists what can be asked for."
     return UnknownModel(f"The model '{shown}' is not known here.", hint=hint, param="model")

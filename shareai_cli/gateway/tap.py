@@ -75,7 +75,6 @@ _EMPTY = frozenset((b"", b"null", b'""', b"[]", b"{}"))
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _holds_usage = re.compile(rb'"usage"\s*:\s*\{').search
-_holds_error = re.compile(rb'"error"\s*:\s*[{"]').search
 _holds_finish = re.compile(rb'"finish_reason"\s*:\s*"').search
 _no_choices = re.compile(rb'"choices"\s*:\s*\[\s*\]').search
 
@@ -183,7 +182,7 @@ class StreamTap:
             self.finished = True
         if DONE in event and is_done(event):
             return EventKind.DONE
-        if b'"error"' in event and _holds_error(event) and classify_event(event) == EventKind.ERROR:
+        if (b'"error"' in event or b"event: error" in event) and classify_event(event) == EventKind.ERROR:
             return EventKind.ERROR
         return EventKind.OTHER
 

@@ -17,6 +17,7 @@ from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
 from shareai_cli.gateway.exchange import (
     EVENTS_TYPE,
     JSON_TYPE,
+    NO_CACHE,
     Exchange,
     Headers,
     Reply,
@@ -33,7 +34,10 @@ from shareai_cli.wire.sse import EventSplitter
 REPLY_BYTES = 64 << 20
 ERROR_BYTES = 1 << 20
 HELD_BYTES = 1 << 20
-"""Bounds on a buffered reply, on an error's body, and on what comes in a stream before its content."""
+"""Bounds on a buffered reply, on an error's body, and on the events of a stream before its content."""
+
+ERROR_GAP = 5.0
+"""Seconds that an error's body may be silent: its status is known, and the next target waits."""
 
 
 class Failure(Struct, frozen=True):
@@ -65,6 +69,9 @@ class Upstream:
         fields = {**exchange.fields, "model": raw_string(target.model)}
         if asks_usage:
             fields = with_stream_usage(fields)
+        exchange.target = target
+        exchange.provider_key = key.fingerprint
+        exchange.price_as = endpoint.price_as
         reply: UpstreamReply | None = None
         answered = False
         outcome, status = "cancelled", 0
@@ -90,10 +97,7 @@ class Upstream:
                 reply.abort()
             spent = int((self._clock() - began) * 1e6)
             exchange.attempts.append(Attempt(target.name, key.fingerprint, outcome, status, spent))
-            if answered:
-                exchange.target = target
-                exchange.provider_key = key.fingerprint
-                exchange.price_as = endpoint.price_as
+            exchange.answered = answered
 
     async def _send(
         self, exchange: Exchange, endpoint: Endpoint, key: EndpointKey, fields: Fields, remaining: float
@@ -107,12 +111,18 @@ class Upstream:
 
     async def _refused(self, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:
         """Judge a reply that is not 2xx; only what is the client's own fault is passed back."""
-        body = await reply.read(ERROR_BYTES)
+        body, unread = b"", None
+        try:
+            body = await reply.read(ERROR_BYTES, ERROR_GAP)
+        except UpstreamError as error:
+            unread = error  # its status alone says what follows
         verdict = judge(reply.status, reply.headers, body, self._wall_clock())
-        if verdict.effect is Effect.REFUSED:
-            headers: Headers = [_content_type(reply), (b"x-should-retry", b"false")]
-            return Reply(reply.status, headers, key.hide(body))
-        return Failure(verdict, f"HTTP {reply.status}")
+        if verdict.effect is not Effect.REFUSED:
+            return Failure(verdict, f"HTTP {reply.status}")
+        if unread is not None:
+            raise unread
+        headers: Headers = [(b"content-type", key.hide(_content_type(reply))), (b"x-should-retry", b"false")]
+        return Reply(reply.status, headers, key.hide(body))
 
     async def _whole(self, exchange: Exchange, reply: UpstreamReply) -> Reply:
         """Read a reply to its end and check that it is what its status promises."""
@@ -137,7 +147,7 @@ class Upstream:
         held = await self._until_content(reply, splitter, limits)
         exchange.first_content_at = self._clock()
         relay = Relay(exchange, reply, splitter, limits.gap, hide_usage=asks_usage, broken=broken)
-        return Reply(reply.status, [EVENTS_TYPE, (b"cache-control", b"no-cache")], relay.pieces(held))
+        return Reply(reply.status, [EVENTS_TYPE, NO_CACHE], relay.stream(held))
 
     async def _until_content(
         self, reply: UpstreamReply, splitter: EventSplitter, limits: TimeLimits
@@ -145,7 +155,7 @@ class Upstream:
         """Return the events up to and with those that came together with the first content."""
         latest = self._clock() + limits.content
         held: list[bytes] = []
-        size = 0
+        size, is_first = 0, True
         while True:
             left = latest - self._clock()
             if left <= 0:
@@ -153,15 +163,16 @@ class Upstream:
             piece = await reply.next(min(left, limits.gap))
             if not piece:
                 raise TruncatedReply("the stream ended before any content")
-            if not size:
+            if is_first:
                 _check_is_stream(piece)
-            size += len(piece)
-            if size > HELD_BYTES:
-                raise MalformedReply(f"no content within the stream's first {HELD_BYTES >> 10} KiB")
+                is_first = False
             events = splitter.feed(piece)
             held += events
             if any(_is_content(event) for event in events):
                 return held
+            size += sum(map(len, events))
+            if size > HELD_BYTES:
+                raise MalformedReply(f"no content within the stream's first {HELD_BYTES >> 10} KiB")
 
 
 def _is_content(event: bytes) -> bool:
@@ -179,6 +190,6 @@ def _check_is_stream(piece: bytes) -> None:
         raise MalformedReply("HTTP 200 without an event stream in its body")
 
 
-def _content_type(reply: UpstreamReply) -> tuple[bytes, bytes]:
+def _content_type(reply: UpstreamReply) -> bytes:
     content_type = reply.headers.get(b"content-type", b"application/json")
-    return (b"content-type", content_type if len(content_type) <= 200 else b"application/json")
+    return content_type if len(content_type) <= 200 else b"application/json"
