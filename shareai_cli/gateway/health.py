@@ -231,7 +231,7 @@ class Health:
         self.abandoned(target)
 
     def troubles(self) -> list[tuple[str, str, Standing]]:
-        """List what does not simply serve: the target's name (or the provider's), the key, and its standing."""
+        """List what does not simply serve: the target (or its provider), the key, and how it stands."""
         now = self._clock()
         found = [
             (target.name, "", one.standing(now, has_check=False)) for target, one in self._targets.items()
