@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from shareai_cli.errors import ShareAIError
+
 
 class Request(Struct, gc=False):
     """One complete request of a client's.
@@ -33,3 +35,6 @@ class Response(Struct):
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+Refuse = Callable[[ShareAIError], Response]
+"""Renders an error: a handler's, or the server's own."""

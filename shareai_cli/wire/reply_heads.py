@@ -1,0 +1,60 @@
+"""Heads of replies: what a server adds to a handler's response so that it can be told from the next one."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+from shareai_cli.types import Clock, WallClock
+from shareai_cli.wire.message import Response
+
+_REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+
+CLOSE = b"Connection: close"
+KEEP = b"Connection: keep-alive"
+
+
+class ReplyHeads:
+    """Writes heads; the start of one is the same for every reply of a status within a second."""
+
+    __slots__ = ("_clock", "_starts", "_until", "_wall_clock")
+
+    def __init__(self, clock: Clock = time.monotonic, wall_clock: WallClock = time.time) -> None:
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._starts: dict[int, bytes] = {}
+        self._until = 0.0
+
+    def lines(self, response: Response) -> list[bytes]:
+        """Return the lines of a response's head, without what frames it.
+
+        Raises `ValueError` for a field with a line break in it: it would become two, or another reply.
+        """
+        if self._clock() >= self._until:
+            self._starts.clear()
+            self._until = self._clock() + 1.0
+        status = response.status
+        start = self._starts.get(status) or self._start(status)
+        lines = [b": ".join(field) for field in response.headers]
+        fields = b"".join(lines)
+        if b"\n" in fields or b"\r" in fields:
+            raise ValueError("a header field with a line break")
+        lines.insert(0, start)
+        return lines
+
+    def _start(self, status: int) -> bytes:
+        """Return status line and Date field."""
+        date = http_date(self._wall_clock()).encode("ascii")
+        start = b"HTTP/1.1 %d %b\r\nDate: %b" % (status, _REASONS.get(status, b""), date)
+        self._starts[status] = start
+        return start
+
+
+def http_date(seconds: float) -> str:
+    """Return a time of day as HTTP writes it (RFC 9110, section 5.6.7), whatever the locale."""
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

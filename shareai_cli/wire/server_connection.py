@@ -1,0 +1,404 @@
+"""One client's connection: its requests are answered one after another, in one task.
+
+Reading never pauses while a request is answered, since the end of the connection (a bare FIN is one) would
+go unseen, and the handler on working for nobody. So what a client sends ahead is bounded instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Protocol, cast
+
+from shareai_cli.errors import Overloaded, RequestTimeout, ShareAIError
+from shareai_cli.types import Clock
+from shareai_cli.wire.admission import Admission
+from shareai_cli.wire.message import Handler, Refuse, Request, Response
+from shareai_cli.wire.reply_heads import CLOSE, KEEP, ReplyHeads
+from shareai_cli.wire.request_reader import BODY, DEAF, RequestReader
+
+PIPELINED_BYTES = 64 << 10
+"""What may be sent ahead while a request is answered."""
+
+LINGER_SECONDS = 2.0
+"""How long a refused client may go on sending: closing at once would reset what it has yet to read."""
+
+logger = logging.getLogger(__name__)
+
+
+class Owner(Protocol):
+    """The server as its connections see it."""
+
+    handler: Handler
+    refuse: Refuse
+    admission: Admission
+    heads: ReplyHeads
+    clock: Clock
+    closing: bool
+
+    def joined(self, connection: ServerConnection) -> bool:
+        """Take in that a connection was made; returns whether there is room for it."""
+
+    def left(self, connection: ServerConnection) -> None:
+        """Take in that a connection has ended, and its task."""
+
+
+IDLE, HEAD_AWAITED, BODY_AWAITED, BUSY, CLOSING = range(5)
+"""What a connection waits for, and so which time limit counts."""
+
+
+class ServerConnection(asyncio.Protocol):
+    """The protocol of one connection."""
+
+    __slots__ = (
+        "_ahead",
+        "_begun",
+        "_drained",
+        "_gone",
+        "_last",
+        "_loop",
+        "_lost",
+        "_owner",
+        "_paused",
+        "_phase",
+        "_reader",
+        "_seen",
+        "_task",
+        "_transport",
+        "_waiter",
+        "deadline",
+    )
+
+    def __init__(self, owner: Owner) -> None:
+        self.deadline = 0.0
+        """When `expired` is to be called, by the clock; 0 is never."""
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = None  # type: ignore[assignment] # until connection_made
+        self._reader: RequestReader = None  # type: ignore[assignment] # until connection_made
+        self._task: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._phase = IDLE
+        self._begun = False
+        self._gone = False
+        self._last = False
+        self._lost = False
+        self._paused = False
+        self._ahead = 0
+        self._seen = 0
+
+    def __repr__(self) -> str:
+        return f"<ServerConnection [{('idle', 'head', 'body', 'busy', 'closing')[self._phase]}]>"
+
+    # -- asked by the server
+
+    def finish(self) -> None:
+        """Close the connection if it is idle, else after the request that is under way."""
+        if self._phase == IDLE:
+            self._close()
+
+    def abort(self) -> None:
+        """Close the connection at once, and cancel its handler."""
+        self._leave()
+        self._transport.abort()
+
+    def expired(self) -> None:
+        """End what takes too long: with 408 (Request Timeout) where a request had begun, else quietly."""
+        phase, reader = self._phase, self._reader
+        if phase == BODY_AWAITED:
+            limits = self._owner.admission.limits
+            if reader.body_bytes - self._seen >= limits.least_body_rate * limits.rate_seconds:
+                self._watch(BODY_AWAITED)
+            else:
+                self._refuse(RequestTimeout("The request's body came too slowly."))
+        elif phase == HEAD_AWAITED and reader.head_bytes:
+            self._refuse(RequestTimeout("The request's head took too long."))
+        elif phase == BUSY and self._is_taking():
+            self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+        elif phase in (BUSY, CLOSING):
+            self.abort()
+        else:
+            self._close()
+
+    # -- told by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Join the server, if it has room."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._reader = RequestReader(
+            self._owner.admission, local[0] if local else "", peer[0] if peer else ""
+        )
+        self._watch(HEAD_AWAITED)
+        if not self._owner.joined(self):
+            self._refuse(Overloaded("This server has as many connections as it takes.", retry_after=1.0))
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and see to it that what is complete is answered."""
+        reader = self._reader
+        phase = self._phase
+        if phase == BUSY:
+            self._ahead += len(data)
+            if self._ahead <= PIPELINED_BYTES:
+                reader.feed(data)
+            elif reader.state != DEAF:
+                reader.refuse(Overloaded("Too much was sent ahead on one connection."))
+            return
+        if phase == CLOSING:
+            return
+        reader.feed(data)
+        if reader.requests:
+            self._wake()
+        else:
+            self._await_rest()
+
+    def eof_received(self) -> bool:
+        """Take in that the client has left: nobody waits for what is under way."""
+        if self._phase == BUSY:
+            self.abort()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the task, which may be answering."""
+        self._lost = True
+        self.deadline = 0.0
+        self._reader.close()
+        self._leave()
+        if self._task is None:
+            self._owner.left(self)
+
+    def pause_writing(self) -> None:
+        """Take in that the client takes less than it is sent."""
+        self._paused = True
+        self._seen = self._transport.get_write_buffer_size()
+        self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._paused = False
+        if self._phase == BUSY:
+            self.deadline = 0.0
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    # -- answers
+
+    def _wake(self) -> None:
+        self._phase = BUSY
+        self.deadline = 0.0
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        elif self._task is None:
+            self._task = self._loop.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        """Answer requests as they come, until the connection is to end."""
+        requests = self._reader.requests
+        try:
+            while not self._gone:
+                if not requests:
+                    self._rest()
+                    self._waiter = waiter = self._loop.create_future()
+                    await waiter
+                    continue
+                request = requests.pop(0)
+                self._ahead = 0
+                if isinstance(request, ShareAIError):
+                    self._write_whole(None, self._owner.refuse(request))
+                    self._linger()
+                    return
+                await self._answer(request)
+                if self._paused:
+                    await self._drain()
+                if self._last or self._owner.closing:
+                    self._close()
+                    return
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+        except Exception as error:
+            logger.error("a connection failed: %s", _where(error))
+            self._transport.abort()
+        finally:
+            self._task = None
+            if self._lost:
+                self._owner.left(self)
+
+    async def _answer(self, request: Request) -> None:
+        """Answer one request, whatever its handler does."""
+        self._begun = False
+        try:
+            response = await self._owner.handler(request)
+            if isinstance(response.body, bytes):
+                self._write_whole(request, response)
+            else:
+                await self._stream(request, response, response.body)
+        except ShareAIError as error:
+            self._replace(request, error)
+        except asyncio.CancelledError as error:
+            if self._gone:
+                raise
+            self._fail(request, error)
+        except Exception as error:
+            self._fail(request, error)
+        finally:
+            self._owner.admission.held -= len(request.body)
+
+    def _fail(self, request: Request, error: BaseException) -> None:
+        """Answer that something went wrong; what, is nobody's business but this machine's owner's."""
+        logger.error("a request failed: %s", _where(error))
+        self._replace(request, ShareAIError("Something went wrong inside this server."))
+
+    def _replace(self, request: Request, error: ShareAIError) -> None:
+        """Answer with an error; a reply that had begun can only be cut off."""
+        if self._begun:
+            self.abort()
+        else:
+            self._write_whole(request, self._owner.refuse(error))
+
+    def _write_whole(self, request: Request | None, response: Response) -> None:
+        """Write head and body at once; without a request, what could not be read as one is answered."""
+        lines = self._owner.heads.lines(response)
+        body = cast(bytes, response.body)
+        if response.status in _BODILESS:
+            body = b""
+        else:
+            lines.append(b"Content-Length: %d" % len(body))
+        self._last = last = request is None or self._is_last()
+        if last:
+            lines.append(CLOSE)
+        elif request is not None and request.version == "1.0":
+            lines.append(KEEP)
+        lines.append(b"")
+        lines.append(b"" if request is not None and request.method == "HEAD" else body)
+        self._begun = True
+        self._transport.write(b"\r\n".join(lines))
+
+    async def _stream(self, request: Request, response: Response, pieces: AsyncIterator[bytes]) -> None:
+        """Write each piece as it comes, the first one with the head."""
+        try:
+            chunked = request.version == "1.1"
+            lines = self._owner.heads.lines(response)
+            if chunked and response.status not in _BODILESS:
+                lines.append(b"Transfer-Encoding: chunked")
+            self._last = last = self._is_last() or not chunked
+            if last:
+                lines.append(CLOSE)
+            lines += (b"", b"")
+            head = b"\r\n".join(lines)
+            if request.method == "HEAD" or response.status in _BODILESS:
+                self._transport.write(head)
+                return
+            write = self._transport.write
+            async for piece in pieces:
+                if self._gone:
+                    return
+                if not piece:
+                    continue
+                if chunked:
+                    piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+                if not self._begun:
+                    self._begun = True
+                    piece = head + piece
+                write(piece)
+                if self._paused:
+                    await self._drain()
+            end = b"0\r\n\r\n" if chunked else b""
+            if not self._begun:
+                self._begun = True
+                end = head + end
+            if end and not self._gone:
+                write(end)
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _is_last(self) -> bool:
+        """Whether the connection ends after the reply to the request that was just taken."""
+        reader = self._reader
+        return self._owner.closing or (reader.state == DEAF and not reader.requests)
+
+    def _is_taking(self) -> bool:
+        """Whether the client took some of what waits for it since this was asked last."""
+        before = self._seen
+        self._seen = self._transport.get_write_buffer_size()
+        return self._seen < before
+
+    async def _drain(self) -> None:
+        while self._paused and not self._gone:
+            self._drained = drained = self._loop.create_future()
+            await drained
+
+    # -- waits and ends
+
+    def _rest(self) -> None:
+        """Wait for the next request, of which a part may be there."""
+        self._phase = IDLE
+        self.deadline = self._owner.clock() + self._owner.admission.limits.idle_seconds
+        if self._reader.state == BODY or self._reader.head_bytes:
+            self._await_rest()
+
+    def _await_rest(self) -> None:
+        """Limit the time for the rest of a request."""
+        reader = self._reader
+        phase = BODY_AWAITED if reader.state == BODY else HEAD_AWAITED
+        if reader.wants_continue and phase == BODY_AWAITED:
+            reader.wants_continue = False
+            if not reader.body_bytes:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if phase != self._phase:
+            self._watch(phase)
+
+    def _watch(self, phase: int) -> None:
+        """Wait for the rest of a head, or for a body to come on as fast as it must."""
+        limits = self._owner.admission.limits
+        self._phase = phase
+        self._seen = self._reader.body_bytes
+        seconds = limits.rate_seconds if phase == BODY_AWAITED else limits.head_seconds
+        self.deadline = self._owner.clock() + seconds
+
+    def _refuse(self, error: ShareAIError) -> None:
+        self._reader.refuse(error)
+        self._wake()
+
+    def _close(self) -> None:
+        """Close the connection once what was written is taken."""
+        self._phase = CLOSING
+        self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+        self._transport.close()
+
+    def _linger(self) -> None:
+        """Say that nothing more comes, and close a little later."""
+        self._phase = CLOSING
+        self.deadline = self._owner.clock() + LINGER_SECONDS
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _leave(self) -> None:
+        """Cancel the task, once."""
+        if not self._gone:
+            self._gone = True
+            if self._task is not None:
+                self._task.cancel()
+
+
+_BODILESS = (204, 304)
+"""Statuses whose replies end with the head (RFC 9112, section 6.3)."""
+
+
+def _where(error: BaseException) -> str:
+    """Return an error's type and place, without its message, which may hold what a client sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return type(error).__name__ + place
