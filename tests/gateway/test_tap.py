@@ -137,7 +137,7 @@ def test_a_tap_follows_a_stream_to_its_end() -> None:
     """It keeps the usage and the fact that there was a finish reason."""
     tap = StreamTap()
     assert tap.note(delta(content='"usage": {"prompt_tokens": 1}')) == EventKind.OTHER
-    assert tap.usage is None
+    assert not tap.usage
     assert tap.note(event({"choices": [{"delta": {}, "finish_reason": "stop"}]})) == EventKind.OTHER
     assert tap.finished
     assert tap.note(event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})) == 0
