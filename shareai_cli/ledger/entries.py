@@ -14,7 +14,7 @@ _LAST_MS = (1 << 42) - 1
 _ID_PREFIX = "req_"
 
 
-class Opened(Struct, frozen=True, array_like=True, tag=1, gc=False):
+class Opened(Struct, frozen=True, array_like=True, gc=False):
     """A request that is about to be sent upstream."""
 
     request: int
@@ -28,7 +28,7 @@ class Opened(Struct, frozen=True, array_like=True, tag=1, gc=False):
     """Salted hash of the prompt; empty where no prompt was understood."""
 
 
-class Closed(Struct, frozen=True, array_like=True, tag=2, gc=False):
+class Closed(Struct, frozen=True, array_like=True, gc=False):
     """How a request ended. It says all of it again, so that it stands without its `Opened`."""
 
     request: int
@@ -66,8 +66,9 @@ Entry = Opened | Closed
 class RequestIds:
     """Gives every request of this ledger a number of its own: 63 bits that only grow.
 
-    A number holds the millisecond and a counter that starts at random. A clock that goes back changes nothing
-    while the process lives; `newest` (the largest number that the ledger holds) makes that true of restarts too.
+    A number holds the millisecond and a counter that starts at random. A clock that goes back changes
+    nothing while the process lives; `newest` (the largest number that the ledger holds) makes that true of
+    restarts too.
     """
 
     __slots__ = ("_last", "_start", "_wall_clock")

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import time
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
+from shareai_cli.errors import LedgerUnavailable, Overloaded
+from shareai_cli.ledger.costs import Costs, Prices
+from shareai_cli.ledger.database import understood
 from shareai_cli.ledger.entries import Closed, Opened
-from shareai_cli.paths import Paths
-from shareai_cli.types import Usage
+from shareai_cli.ledger.frames import frame
+from shareai_cli.ledger.journal import FILE_BYTES, Journal, Write, file_numbers
+from shareai_cli.ledger.mover import Mover
+from shareai_cli.ledger.reader import JournalReader, Position
+from shareai_cli.ledger.rows import Rows
+from shareai_cli.ledger.store import Store
+from shareai_cli.ledger.writer import Writer
+from shareai_cli.paths import Paths, make_private_folder
+from shareai_cli.types import WallClock
 
-
-class Prices(Protocol):
-    """What a request costs."""
-
-    def cost_nano(self, price_as: str, model: str, usage: Usage, time_ms: int) -> int | None:
-        """Return nano-dollars, or None where no price is known."""
-        ...
+MOST_WAITING: Final = 10_000
+"""Entries that wait in memory while the disk refuses them, before requests are refused."""
 
 
 class LedgerState(Struct, frozen=True):
@@ -29,34 +38,141 @@ class LedgerState(Struct, frozen=True):
     """Entries in memory that the disk refuses."""
     unmoved_bytes: int
     """Bytes of the journal that are not in the database yet."""
+    refused: int = 0
+    """Refusals that were not written, as the disk took nothing and the memory is bounded."""
+    damaged_bytes: int = 0
+    """Bytes of the journal that could not be read; their files are kept as `*.damaged`."""
 
 
 class Ledger:
-    """The journal, the database and the thread between them."""
+    """The journal, the database and the thread between them, of the process that holds the state's lock."""
 
-    salt: bytes
+    def __init__(self, store: Store, journal: Journal, mover: Mover, writer: Writer) -> None:
+        self.store = store
+        self._journal = journal
+        self._mover = mover
+        self._writer = writer
+        self._refused = 0
+        with understood(store.path), store.transaction() as connection:
+            self.salt: bytes = connection.execute("SELECT salt FROM ledger").fetchone()[0]
+            newest = connection.execute("SELECT max(id) FROM requests").fetchone()[0]
+        self.newest_request: int = newest or 0
+        """The largest number of a request that the database held at the start."""
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.store.path} [{self._journal}]>"
 
     @classmethod
-    def open(cls, paths: Paths, make_prices: Callable[[], Prices]) -> Ledger:
-        """Open the accounts; raises `LedgerUnavailable`."""
-        raise NotImplementedError
+    def open(
+        cls,
+        paths: Paths,
+        make_prices: Callable[[], Prices],
+        *,
+        wall_clock: WallClock = time.time,
+        file_bytes: int = FILE_BYTES,
+        write: Write = os.write,
+    ) -> Ledger:
+        """Open the accounts, take in what a former process left in the journal, and start the writer.
+
+        The caller holds the state folder's lock. Raises `LedgerUnavailable`.
+        """
+        paths.make_state()
+        store = Store(paths.database, wall_clock)
+        try:
+            return cls._take_up(store, paths.journal, make_prices, file_bytes, write)
+        except BaseException:
+            store.close()
+            raise
+
+    @classmethod
+    def _take_up(
+        cls,
+        store: Store,
+        folder: Path,
+        make_prices: Callable[[], Prices],
+        file_bytes: int,
+        write: Write,
+    ) -> Ledger:
+        with understood(store.path), store.transaction() as connection:
+            position = Position(
+                *connection.execute("SELECT journal_file, journal_offset FROM ledger").fetchone()
+            )
+        journal = _begin_journal(folder, position, file_bytes, write)
+        try:
+            costs = Costs(make_prices)
+            mover = Mover(store, Rows(costs), JournalReader(folder, journal, position), folder)
+            with understood(store.path):
+                mover.recall()
+                while mover.move_next():
+                    pass
+                mover.settle_under_way()
+            ledger = cls(store, journal, mover, Writer(journal, mover, costs))
+        except BaseException:
+            journal.close()
+            raise
+        ledger._writer.start()
+        return ledger
 
     def opened(self, entry: Opened) -> None:
         """Keep that a request is about to be sent; raises `Overloaded` where that cannot be kept."""
-        raise NotImplementedError
+        journal = self._journal
+        if journal.waiting and len(journal.waiting) >= MOST_WAITING:
+            raise Overloaded(
+                "This gateway's accounts cannot be written, so it takes no more requests.",
+                hint="'shareai status' says what is wrong with the disk.",
+                retry_after=5,
+            )
+        journal.append(frame(entry))
+        if self._writer.asleep:
+            self._writer.wake()
 
     def closed(self, entry: Closed) -> None:
         """Keep how a request ended; never raises."""
-        raise NotImplementedError
+        journal = self._journal
+        if journal.waiting and len(journal.waiting) >= MOST_WAITING and not entry.attempts:
+            self._refused += 1  # nothing was sent: what the disk refuses must not fill the memory
+            return
+        journal.append(frame(entry))
+        if self._writer.asleep:
+            self._writer.wake()
 
     def state(self) -> LedgerState:
         """Tell how the accounts stand."""
-        raise NotImplementedError
+        return LedgerState(
+            problem=self._journal.problem or self._writer.problem,
+            waiting=len(self._journal.waiting),
+            unmoved_bytes=self._mover.unmoved_bytes(),
+            refused=self._refused,
+            damaged_bytes=self._mover.damaged,
+        )
 
     async def settled(self) -> None:
-        """Return when everything taken in so far is in the database."""
-        raise NotImplementedError
+        """Return when everything taken in so far is in the database, or the disk has refused it."""
+        await self._writer.settled()
 
     def close(self) -> None:
-        """Move everything, and close the files."""
-        raise NotImplementedError
+        """Move everything, close the files, and delete those of the journal that are in the database.
+
+        What the disk refuses stays in the journal for the next start.
+        """
+        self._writer.close()
+        self._journal.close()
+        try:
+            self._mover.finish()
+        except (sqlite3.Error, OSError):
+            pass  # all of it is in the journal, and taken in at the next start
+        finally:
+            self.store.close()
+
+
+def _begin_journal(folder: Path, position: Position, file_bytes: int, write: Write) -> Journal:
+    """Begin a file of this process's own: what follows a torn end or lost bytes is never mixed with it."""
+    make_private_folder(folder)
+    try:
+        number = max([position.file, *file_numbers(folder)]) + 1
+        return Journal(folder, number, file_bytes=file_bytes, write=write)
+    except OSError as error:
+        raise LedgerUnavailable(
+            f"The journal's folder {folder} cannot be written: {error.strerror or error}.",
+            hint="Make room, or let this user write there.",
+        ) from None

@@ -1,0 +1,108 @@
+"""What a request cost, and how exact that is: worked out in the writer's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from shareai_cli.ledger.entries import Closed
+from shareai_cli.types import NODE, CostBasis, Outcome, Usage
+
+BYTES_PER_TOKEN: Final = 4
+"""What a token is taken to be where the upstream counted none: four bytes of the request's body, or of the
+reply's text. English text has some four; JSON around it makes this estimate rather too high than too low."""
+
+MOST_TOKENS: Final = 100_000_000
+"""Tokens of a kind that one request may have used; an upstream that says more is not believed."""
+
+_OWN: Final = f"{NODE}/"
+_NO_USAGE: Final = Usage()
+
+
+class Prices(Protocol):
+    """What tokens cost."""
+
+    def cost_nano(self, price_as: str, model: str, usage: Usage, time_ms: int) -> int | None:
+        """Return nano-dollars, None where no price is known; never raises."""
+        ...
+
+
+class Cost(Struct, frozen=True):
+    """Tokens and money of one request; `nano` is None where it is unknown."""
+
+    usage: Usage
+    estimated_tokens: bool
+    nano: int | None
+    basis: CostBasis
+
+
+_NOTHING: Final = Cost(_NO_USAGE, False, 0, CostBasis.NONE)
+
+
+class Costs:
+    """Works out costs; the prices are made when the first one is needed, as that is slow."""
+
+    def __init__(self, make_prices: Callable[[], Prices]) -> None:
+        self._make_prices = make_prices
+        self._prices: Prices | None = None
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the prices were made."""
+        return self._prices is not None
+
+    def prepare(self) -> Prices:
+        """Return the prices, made now if they were not yet."""
+        if self._prices is None:
+            self._prices = self._make_prices()
+        return self._prices
+
+    def of(self, entry: Closed, target: str, price_as: str) -> Cost:
+        """Return what a request cost that went to `target`, with prices as `price_as` has them.
+
+        It is the cost of the target that answered, or was asked last. Attempts before it, and those that
+        came to nothing, cost nothing: no provider says otherwise.
+        """
+        if entry.usage is not None:
+            return self._priced(_bounded(entry.usage), False, target, price_as, entry.time_ms)
+        if not target or not _may_have_cost(entry):
+            return _NOTHING
+        usage = estimate(entry.prompt_bytes, entry.completion_bytes)
+        return self._priced(usage, True, target, price_as, entry.time_ms)
+
+    def _priced(self, usage: Usage, estimated: bool, target: str, price_as: str, time_ms: int) -> Cost:
+        if target.startswith(_OWN):
+            return Cost(usage, estimated, 0, CostBasis.EXACT)
+        if estimated and usage == _NO_USAGE:
+            return Cost(usage, True, None, CostBasis.UNKNOWN)
+        model = target.partition("/")[2]
+        nano = self.prepare().cost_nano(price_as, model, usage, time_ms) if price_as else None
+        if nano is None:
+            return Cost(usage, estimated, None, CostBasis.UNKNOWN)
+        return Cost(usage, estimated, nano, CostBasis.ESTIMATED if estimated else CostBasis.EXACT)
+
+
+def estimate(prompt_bytes: int, completion_bytes: int) -> Usage:
+    """Estimate tokens from the sizes of the request's body and of the reply's text."""
+    return Usage(
+        prompt=-(-prompt_bytes // BYTES_PER_TOKEN), completion=-(-completion_bytes // BYTES_PER_TOKEN)
+    )
+
+
+def _bounded(usage: Usage) -> Usage:
+    """Return the counts, or what is left of counts that no model can have used: sums have to stay numbers."""
+    counts = (usage.prompt, usage.cached, usage.cache_write, usage.completion, usage.reasoning)
+    if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
+        return usage
+    return Usage(*(min(max(count, 0), MOST_TOKENS) for count in counts))
+
+
+def _may_have_cost(entry: Closed) -> bool:
+    """Tell whether a model may have worked for a request that came back without counts."""
+    if entry.completion_bytes:
+        return True
+    if entry.outcome is Outcome.OK:
+        return entry.status < 400
+    return entry.outcome in (Outcome.INCOMPLETE, Outcome.CANCELLED)

@@ -1,0 +1,84 @@
+"""The form of an entry in the journal: mark, kind, length, request, CRC-32, MessagePack.
+
+The mark starts with a byte that MessagePack never uses, so that what follows damage is found again.
+"""
+
+from __future__ import annotations
+
+from struct import Struct as Layout
+from typing import Final
+from zlib import crc32
+
+from msgspec import Struct, msgpack
+
+from shareai_cli.ledger.entries import Closed, Opened
+
+OPENED: Final = 1
+CLOSED: Final = 2
+
+LONGEST_PAYLOAD: Final = 128 << 10
+"""Bytes; a longer one is damage. Real ones take some 200."""
+
+Frame = tuple[int, int, bytes]
+"""Kind, request, payload: the payload is decoded only where somebody needs it."""
+
+_MARK: Final = b"\xc1SA"
+_HEAD: Final = Layout("<3sBIQ")
+_SUM: Final = Layout("<I")
+_WHOLE: Final = Layout("<3sBIQI")
+
+_encoder = msgpack.Encoder()
+decode_opened = msgpack.Decoder(Opened).decode
+decode_closed = msgpack.Decoder(Closed).decode
+
+
+class Split(Struct, frozen=True):
+    """What a piece of a journal file holds."""
+
+    frames: list[Frame]
+    used: int
+    """Bytes that need not be looked at again."""
+    damaged: int
+    """Bytes among them that are no entries and have entries behind them."""
+
+
+def frame(entry: Opened | Closed) -> bytes:
+    """Encode an entry."""
+    payload = _encoder.encode(entry)
+    kind = OPENED if type(entry) is Opened else CLOSED
+    head = _HEAD.pack(_MARK, kind, len(payload), entry.request)
+    return b"".join((head, _SUM.pack(crc32(payload, crc32(head))), payload))
+
+
+def split(data: bytes, *, last: bool) -> Split:
+    """Take a piece of a file apart; `last` says that nothing will follow it.
+
+    An entry that is not whole yet is left for the next time, or, in the last piece, is the torn tail of a
+    process that was killed, and dropped.
+    """
+    frames: list[Frame] = []
+    at = damaged = skipped = 0
+    size = len(data)
+    while size - at >= _WHOLE.size:
+        mark, kind, length, request, checksum = _WHOLE.unpack_from(data, at)
+        begin = at + _WHOLE.size
+        end = begin + length
+        possible = mark == _MARK and kind in (OPENED, CLOSED) and length <= LONGEST_PAYLOAD
+        if possible and end > size and not last:
+            break
+        if possible and end <= size:
+            payload = data[begin:end]
+            if crc32(payload, crc32(data[at : at + _HEAD.size])) == checksum:
+                frames.append((kind, request, payload))
+                damaged += skipped
+                skipped = 0
+                at = end
+                continue
+        following = data.find(_MARK, at + 1)
+        if following < 0:
+            following = size if last else size - len(_MARK) + 1
+        skipped += following - at
+        at = following
+    if last:
+        return Split(frames, size, damaged)
+    return Split(frames, at, damaged + skipped)

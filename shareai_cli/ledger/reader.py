@@ -1,0 +1,106 @@
+"""The end of the journal that is read from: what the writer moves into the database, piece by piece."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from msgspec import Struct
+
+from shareai_cli.ledger.frames import CLOSED, Frame, split
+from shareai_cli.ledger.journal import Journal, file_of
+
+PIECE: Final = 256 << 10
+"""Bytes that are read at once: more than the longest entry."""
+
+
+class Position(Struct, frozen=True, order=True):
+    """A place in the journal; everything before it is in the database."""
+
+    file: int
+    offset: int
+
+
+class Piece(Struct, frozen=True):
+    """Entries, and the position behind them."""
+
+    frames: list[Frame]
+    after: Position
+    damaged: int = 0
+
+
+class JournalReader:
+    """Reads the files up to what the journal says is whole."""
+
+    def __init__(self, folder: Path, journal: Journal, position: Position) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._file: BinaryIO | None = None
+        self._file_number = -1
+        self.position = position
+
+    def __repr__(self) -> str:
+        return f"<JournalReader [file: {self.position.file}, offset: {self.position.offset}]>"
+
+    def has_more(self) -> bool:
+        """Tell whether there may be something behind the position."""
+        journal, position = self._journal, self.position
+        return position.file != journal.number or position.offset < journal.size
+
+    def next(self) -> Piece | None:
+        """Return the piece at the position, None where there is none yet; raises `OSError`."""
+        number, offset = self.position.file, self.position.offset
+        live = number == self._journal.number
+        size = self._journal.size
+        if live and number == self._journal.number and size <= offset:
+            return None
+        live = live and number == self._journal.number
+        data = self._read(number, offset, min(PIECE, size - offset) if live else PIECE)
+        last = not live and len(data) < PIECE
+        found = split(data, last=last)
+        after = Position(number + 1, 0) if last else Position(number, offset + found.used)
+        if after == self.position:
+            return None
+        return Piece(found.frames, after, found.damaged)
+
+    def advance(self, position: Position) -> None:
+        """Go on from a position: what lies before it is in the database."""
+        self.position = position
+        if self._file_number != position.file:
+            self.close()
+
+    def opened_before_position(self) -> dict[int, bytes]:
+        """Return the `Opened` of this file that no `Closed` has followed up to the position."""
+        under_way: dict[int, bytes] = {}
+        end, at = self.position.offset, 0
+        while at < end:
+            data = self._read(self.position.file, at, min(PIECE, end - at))
+            found = split(data, last=at + len(data) >= end or not data)
+            if not found.used:
+                break
+            at += found.used
+            for kind, request, payload in found.frames:
+                if kind == CLOSED:
+                    under_way.pop(request, None)
+                else:
+                    under_way[request] = payload
+        return under_way
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._file_number = -1
+
+    def _read(self, number: int, offset: int, size: int) -> bytes:
+        if self._file_number != number:
+            self.close()
+            try:
+                self._file = file_of(self._folder, number).open("rb", buffering=0)
+            except FileNotFoundError:
+                return b""  # a number that was never used, or a file that somebody took away
+            self._file_number = number
+        assert self._file is not None  # noqa: S101 - for the type checker
+        self._file.seek(offset)
+        return self._file.read(size)

@@ -1,0 +1,132 @@
+"""The database's tables, as numbered migrations: appended to, never changed."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from shareai_cli.ledger.sums import SUMS
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
+
+VERSION: Final = 1
+"""`user_version` of a database to which every migration was applied."""
+
+SALT_BYTES: Final = 32
+
+REQUEST_COLUMNS: Final = (
+    "id",
+    "time_ms",
+    "key",
+    "team",
+    "route",
+    "target",
+    "provider_key",
+    "status",
+    "streamed",
+    "outcome",
+    "error",
+    "prompt",
+    "cached",
+    "cache_write",
+    "completion",
+    "reasoning",
+    "estimated_tokens",
+    "cost_nano",
+    "basis",
+    "first_token_us",
+    "total_us",
+    "attempt_us",
+    "prompt_bytes",
+    "completion_bytes",
+    "fingerprint",
+    "attempts",
+)
+"""The columns of `requests`. `attempts` is NULL where `attempt_us` says all that there is to say."""
+
+_TABLES: Final = f"""
+CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    salt BLOB NOT NULL,
+    journal_file INTEGER NOT NULL,
+    journal_offset INTEGER NOT NULL
+);
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE targets (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, price_as TEXT NOT NULL);
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    team INTEGER NOT NULL,
+    route INTEGER NOT NULL,
+    target INTEGER NOT NULL,
+    provider_key INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    streamed INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    error INTEGER NOT NULL,
+    prompt INTEGER NOT NULL,
+    cached INTEGER NOT NULL,
+    cache_write INTEGER NOT NULL,
+    completion INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL,
+    estimated_tokens INTEGER NOT NULL,
+    cost_nano INTEGER,
+    basis INTEGER NOT NULL,
+    first_token_us INTEGER NOT NULL,
+    total_us INTEGER NOT NULL,
+    attempt_us INTEGER NOT NULL,
+    prompt_bytes INTEGER NOT NULL,
+    completion_bytes INTEGER NOT NULL,
+    fingerprint BLOB,
+    attempts TEXT
+);
+CREATE TABLE under_way (id INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+CREATE TABLE hours (hour INTEGER PRIMARY KEY, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL);
+CREATE TABLE hourly (
+    dimension INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    {", ".join(f"{name} INTEGER NOT NULL" for name in SUMS)},
+    PRIMARY KEY (dimension, hour, name)
+) WITHOUT ROWID;
+CREATE TABLE keys (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    digest BLOB NOT NULL UNIQUE,
+    team TEXT NOT NULL,
+    shown TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    revoked_ms INTEGER
+);
+CREATE UNIQUE INDEX active_key_names ON keys (name) WHERE revoked_ms IS NULL;
+CREATE TABLE nodes (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    facts TEXT NOT NULL,
+    models TEXT NOT NULL,
+    registered_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL
+);
+"""
+
+
+def migrations() -> Migrations:
+    """Return the migrations, in order."""
+    from sqlite_utils import Migrations  # slow to import, and needed only where something is to be migrated
+
+    steps = Migrations("shareai")
+
+    @steps()
+    def accounts(db: Database) -> None:
+        for statement in _TABLES.split(";"):
+            if statement.strip():
+                db.execute(statement)
+        for table in ("names", "targets"):
+            row = {"id": 0, "name": ""} | ({"price_as": ""} if table == "targets" else {})
+            db.table(table).insert(row)
+        row = {"id": 1, "salt": secrets.token_bytes(SALT_BYTES), "journal_file": 0, "journal_offset": 0}
+        db.table("ledger").insert(row)
+
+    return steps

@@ -1,0 +1,196 @@
+"""The database as the rest of the gateway knows it: keys, nodes, and one writing connection behind a lock."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from shareai_cli.errors import UsageError
+from shareai_cli.ledger.database import connect, understood
+from shareai_cli.types import Caller, WallClock
+
+DEFAULT_TEAM: Final = "default"
+LONGEST_NAME: Final = 100
+"""Characters of a key's, team's or node's name."""
+
+_KEY_COLUMNS: Final = "id, name, team, shown, created_ms, revoked_ms"
+_NODE_COLUMNS: Final = "id, name, facts, models, registered_ms, updated_ms"
+
+
+class KeyRow(Struct, frozen=True):
+    """A client's key, without the key."""
+
+    id: int
+    name: str
+    team: str
+    shown: str
+    """What may be shown of it, to tell it from others."""
+    created_ms: int
+    revoked_ms: int | None = None
+
+
+class NodeRow(Struct, frozen=True):
+    """A machine that serves models."""
+
+    id: int
+    name: str
+    facts: Mapping[str, object]
+    models: tuple[str, ...]
+    registered_ms: int
+    updated_ms: int
+
+
+class Store:
+    """The database of this process. Every method may be called from any thread, and may wait for the disk.
+
+    Raises `LedgerUnavailable` where the database refuses.
+    """
+
+    def __init__(self, path: Path, wall_clock: WallClock = time.time) -> None:
+        self.path = path
+        self._wall_clock = wall_clock
+        self._lock = threading.Lock()
+        self._connection = connect(path)
+
+    def __repr__(self) -> str:
+        return f"<Store {self.path}>"
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection within a transaction that is all or nothing; raises `sqlite3.Error`."""
+        with self._lock:
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def checkpoint(self) -> bool:
+        """Bring everything from the write-ahead log into the database file, on the disk itself.
+
+        False where a reader holds some of it back; raises `sqlite3.Error`.
+        """
+        with self._lock:
+            row = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        busy, logged, moved = row
+        return not busy and logged == moved
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
+
+    def active_keys(self) -> dict[bytes, Caller]:
+        """Return who each valid key is, by the key's digest."""
+        with understood(self.path), self._lock:
+            rows = self._connection.execute(
+                "SELECT digest, id, name, team FROM keys WHERE revoked_ms IS NULL"
+            ).fetchall()
+        return {
+            digest: Caller(key_id=number, key_name=name, team=team) for digest, number, name, team in rows
+        }
+
+    def create_key(self, name: str, digest: bytes, *, team: str = DEFAULT_TEAM, shown: str = "") -> KeyRow:
+        """Keep a new key's digest; raises `UsageError` where a valid key has the name."""
+        _check_name(name, "key")
+        _check_name(team, "team")
+        row = (name, digest, team, shown, self._now_ms())
+        with understood(self.path), self.transaction() as connection:
+            if _find_key(connection, name) is not None:
+                raise UsageError(
+                    f"There is a key named '{name}' already.",
+                    hint=f"Choose another name, or end it with 'shareai key revoke {name}'.",
+                )
+            cursor = connection.execute(
+                "INSERT INTO keys (name, digest, team, shown, created_ms) VALUES (?, ?, ?, ?, ?)", row
+            )
+            return KeyRow(cursor.lastrowid or 0, name, team, shown, row[4])
+
+    def list_keys(self) -> list[KeyRow]:
+        """Return every key, revoked ones included, in the order in which they were made."""
+        with understood(self.path), self._lock:
+            rows = self._connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY id").fetchall()  # noqa: S608
+        return [KeyRow(*row) for row in rows]
+
+    def revoke_key(self, name: str) -> KeyRow:
+        """End a key; raises `UsageError` where no valid key has the name."""
+        with understood(self.path), self.transaction() as connection:
+            found = _find_key(connection, name)
+            if found is None:
+                raise _unknown_key(connection, name)
+            revoked_ms = self._now_ms()
+            connection.execute("UPDATE keys SET revoked_ms = ? WHERE id = ?", (revoked_ms, found.id))
+            return msgspec.structs.replace(found, revoked_ms=revoked_ms)
+
+    def register_node(self, name: str, facts: Mapping[str, object], models: Collection[str] = ()) -> NodeRow:
+        """Keep a machine's facts and the models that it serves, in the place of what was known of it."""
+        _check_name(name, "node")
+        now = self._now_ms()
+        encode = msgspec.json.encode
+        row = (name, encode(facts).decode(), encode(sorted(set(models))).decode(), now, now)
+        with understood(self.path), self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO nodes (name, facts, models, registered_ms, updated_ms) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET "
+                "facts = excluded.facts, models = excluded.models, updated_ms = excluded.updated_ms",
+                row,
+            )
+            found = connection.execute(f"SELECT {_NODE_COLUMNS} FROM nodes WHERE name = ?", (name,))  # noqa: S608
+            return _node(found.fetchone())
+
+    def list_nodes(self) -> list[NodeRow]:
+        """Return every machine, by name."""
+        with understood(self.path), self._lock:
+            rows = self._connection.execute(f"SELECT {_NODE_COLUMNS} FROM nodes ORDER BY name").fetchall()  # noqa: S608
+        return [_node(row) for row in rows]
+
+    def _now_ms(self) -> int:
+        return int(self._wall_clock() * 1000)
+
+
+def _find_key(connection: sqlite3.Connection, name: str) -> KeyRow | None:
+    row = connection.execute(
+        f"SELECT {_KEY_COLUMNS} FROM keys WHERE name = ? AND revoked_ms IS NULL",  # noqa: S608 - constant
+        (name,),
+    ).fetchone()
+    return KeyRow(*row) if row else None
+
+
+def _unknown_key(connection: sqlite3.Connection, name: str) -> UsageError:
+    rows = connection.execute("SELECT name FROM keys WHERE revoked_ms IS NULL").fetchall()
+    near = get_close_matches(name[:LONGEST_NAME], [row[0] for row in rows], n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else "'shareai key list' shows all keys."
+    return UsageError(f"There is no valid key named '{name[:LONGEST_NAME]}'.", hint=hint)
+
+
+def _check_name(name: str, what: str) -> None:
+    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"That is no name for a {what}.",
+            hint=f"A name is 1 to {LONGEST_NAME} printable characters, without spaces around them.",
+        )
+
+
+def _node(row: tuple[int, str, str, str, int, int]) -> NodeRow:
+    number, name, facts, models, registered_ms, updated_ms = row
+    return NodeRow(
+        id=number,
+        name=name,
+        facts=msgspec.json.decode(facts, type=dict[str, object]),
+        models=msgspec.json.decode(models, type=tuple[str, ...]),
+        registered_ms=registered_ms,
+        updated_ms=updated_ms,
+    )
