@@ -29,7 +29,7 @@ from tests.support.behaviours import (
 )
 from tests.support.gateway import Gate, fingerprint, provider_key
 from tests.support.upstream import FaultUpstream, refused_port, unanswered_port
-from tests.support.waiting import until
+from tests.support.waiting import turns, until
 
 ROUTE = {"chat": ["a/m", "b/m"]}
 both_forms = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
@@ -151,7 +151,7 @@ async def test_a_target_that_is_silent_is_replaced_after_its_time(streamed: bool
         await until(lambda: a.completions)
         limit = limits.head if streamed else limits.total
         gate.pass_time(limit - 1)
-        await asyncio.sleep(0)
+        await turns()
         assert not b.completions
         gate.pass_time(1)
         answer = await asking
@@ -165,7 +165,7 @@ async def test_an_error_whose_body_stalls_holds_nobody_up() -> None:
     async with two_targets([stalled]) as (gate, a, _b):
         asking = asyncio.get_running_loop().create_task(gate.ask())
         await until(lambda: a.completions)
-        await asyncio.sleep(0.02)
+        await turns()
         gate.pass_time(5)
         assert (await asking).headers["x-shareai-target"] == "b/m"
         assert (await gate.ask()).headers["x-shareai-attempts"] == "1"

@@ -16,7 +16,7 @@ from shareai_cli.wire.message import Response
 from tests.support.behaviours import Behaviour, chat, events, reply, stream
 from tests.support.gateway import Gate, cancelled
 from tests.support.upstream import FaultUpstream
-from tests.support.waiting import until
+from tests.support.waiting import turns, until
 
 ROUTE = {"chat": ["a/m", "b/m"]}
 
@@ -91,10 +91,10 @@ async def test_a_stream_that_stalls_before_content_is_replaced(after: int) -> No
     async with two_targets([stream("a").stall(after=after)], timeouts=limits) as (gate, a, b):
         asking = asyncio.get_running_loop().create_task(gate.ask(stream=True))
         await until(lambda: a.completions)
-        await asyncio.sleep(0.02)
+        await turns()
         limit = 30.0 if after == 0 else 90.0
         gate.pass_time(limit - 1)
-        await asyncio.sleep(0)
+        await turns()
         assert not b.requests
         gate.pass_time(1)
         assert (await asking).headers["x-shareai-target"] == "b/m"
@@ -109,10 +109,10 @@ async def test_comments_do_not_extend_the_time_for_the_first_content() -> None:
     async with two_targets([pings], timeouts=limits) as (gate, a, _):
         asking = asyncio.get_running_loop().create_task(gate.ask(stream=True))
         await until(lambda: a.completions)
-        await asyncio.sleep(0.02)
+        await turns()
         gate.pass_time(30)
         go_on.set()
-        await asyncio.sleep(0.02)
+        await turns()
         gate.pass_time(20)
         assert (await asking).headers["x-shareai-target"] == "b/m"
 
@@ -281,7 +281,7 @@ async def test_a_stream_that_stalls_after_content_ends_with_an_error() -> None:
         pieces = aiter(body)
         begun = await anext(pieces)
         waiting = asyncio.ensure_future(anext(pieces))  # noqa: TID251 - awaited below
-        await asyncio.sleep(0.01)
+        await turns()
         gate.pass_time(TimeLimits().gap)
         ending = await waiting
         assert b'"a "' in begun
@@ -309,7 +309,7 @@ async def test_a_client_that_leaves_before_the_head_ends_the_upstreams_work() ->
         async with FaultUpstream([stream("a").stall(after=after)]) as a, Gate({"a": a}) as gate:
             asking = asyncio.get_running_loop().create_task(gate.begin("a/m", stream=True))
             await until(lambda: a.completions)
-            await asyncio.sleep(0.02)
+            await turns()
             await cancelled(asking)
             await until(lambda: a.open == 0)
             entry = gate.closed
@@ -329,7 +329,7 @@ async def test_a_client_that_leaves_in_the_middle_ends_the_upstreams_work(taken:
             await anext(pieces)
         if taken == 2:
             waiting = asyncio.ensure_future(anext(pieces))  # noqa: TID251 - cancelled below
-            await asyncio.sleep(0.02)
+            await turns()
             waiting.cancel()
             await asyncio.wait({waiting})
         await body.aclose()

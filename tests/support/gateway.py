@@ -250,7 +250,7 @@ class Gate:
 
     async def send(self, body: bytes = b"", **options: Any) -> Answer:
         """Send a request as it stands."""
-        return await self._take(await self.respond(body, **options))
+        return await self.take(await self.respond(body, **options))
 
     async def begin(self, model: str = "chat", **fields: Any) -> Response:
         """Ask for a chat completion, and return the response with its stream not yet taken."""
@@ -258,13 +258,14 @@ class Gate:
 
     async def ask(self, model: str = "chat", **fields: Any) -> Answer:
         """Ask for a chat completion, streamed where `stream=True` is among the fields."""
-        return await self._take(await self.begin(model, **fields))
+        return await self.take(await self.begin(model, **fields))
 
     async def get(self, path: str, **options: Any) -> Answer:
         """GET a path."""
         return await self.send(path=path, method=options.pop("method", "GET"), **options)
 
-    async def _take(self, response: Response) -> Answer:
+    async def take(self, response: Response) -> Answer:
+        """Take a response to its end."""
         body = response.body
         if isinstance(body, Stream):
             try:

@@ -21,3 +21,9 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def turns(count: int = 50) -> None:
+    """Let the event loop turn, so that what this process wrote to itself on the loopback has arrived."""
+    for _ in range(count):
+        await asyncio.sleep(0)

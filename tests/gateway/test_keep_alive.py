@@ -1,0 +1,144 @@
+"""Keep-alive comments: off unless configured; switched on, the first one commits the reply's status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shareai_cli.gateway.exchange import Stream
+from shareai_cli.gateway.keep_alive import COMMENT
+from shareai_cli.types import Outcome
+from tests.support.behaviours import chat, rate_limited, silence, status, stream
+from tests.support.gateway import Gate, cancelled
+from tests.support.upstream import FaultUpstream
+from tests.support.waiting import turns, until
+
+EVERY = 0.01
+ROUTE = {"chat": ["a/m", "b/m"]}
+
+
+@asynccontextmanager
+async def begun(gate: Gate, *, comments: int = 1) -> AsyncIterator[tuple[Stream, dict[bytes, bytes]]]:
+    """Ask for a stream whose target is silent, and take its first comments."""
+    response = await gate.begin(stream=True)
+    assert isinstance(response.body, Stream)
+    assert response.status == 200
+    pieces = aiter(response.body)
+    for _ in range(comments):
+        assert await anext(pieces) == COMMENT
+    try:
+        yield response.body, dict(response.headers)
+    finally:
+        await response.body.aclose()
+
+
+async def test_without_the_setting_nothing_is_sent_before_content() -> None:
+    """The head waits for the first content, however long that takes."""
+    async with FaultUpstream([chat().after_delay(0.1)]) as a, Gate({"a": a}) as gate:
+        answer = await gate.ask("a/m", stream=True)
+        assert answer.headers["x-shareai-target"] == "a/m"
+        assert COMMENT not in answer.body
+
+
+async def test_a_stream_that_is_soon_there_has_no_comments() -> None:
+    """Nothing is committed before the first interval is over, so errors keep their status."""
+    async with FaultUpstream([chat(), status(400)]) as a, Gate({"a": a}, comments=5.0) as gate:
+        answer = await gate.ask("a/m", stream=True)
+        assert answer.headers["x-shareai-target"] == "a/m"
+        assert COMMENT not in answer.body
+        assert (await gate.ask("a/m", stream=True)).status == 400
+        assert (await gate.ask("unknown", stream=True)).status == 404
+
+
+async def test_comments_fill_the_time_and_failover_goes_on() -> None:
+    """The head says that the target is pending; who answered, and how many were asked, follows."""
+    go_on = asyncio.Event()
+    failing = status(500).stall(until=go_on)
+    async with FaultUpstream([failing]) as a, FaultUpstream() as b:
+        gate = Gate({"a": a, "b": b}, routes=ROUTE, comments=EVERY)
+        async with gate, begun(gate, comments=3) as (body, headers):
+            assert headers[b"x-shareai-target"] == b"pending"
+            assert b"x-shareai-attempts" not in headers
+            assert b"x-request-id" in headers
+            go_on.set()
+            rest = b"".join([piece async for piece in body])
+            said = b": x-shareai-target: b/m x-shareai-attempts: 2\n\n"
+            assert said in rest
+            assert rest.index(said) < rest.index(b"Hello")
+            assert rest.endswith(b"data: [DONE]\n\n")
+            assert (gate.closed.outcome, gate.closed.target) == (Outcome.OK, "b/m")
+
+
+async def test_a_total_failure_after_a_comment_is_an_error_event() -> None:
+    """The status has gone out; the event says what the status would have said, and there is no `[DONE]`."""
+    go_on = asyncio.Event()
+    async with FaultUpstream([rate_limited(Retry_After="9").stall(until=go_on)]) as a:
+        gate = Gate({"a": a}, routes={"chat": ["a/m"]}, comments=EVERY)
+        async with gate, begun(gate) as (body, _):
+            go_on.set()
+            rest = b"".join([piece async for piece in body])
+            ending = rest.replace(COMMENT, b"")
+            assert ending.startswith(b'data: {"error":{"message":"No target of')
+            assert b"no_target_available" in ending
+            assert b"[DONE]" not in ending
+            entry = gate.closed
+            assert (entry.outcome, entry.error) == (Outcome.FAILED, "no_target_available")
+
+
+async def test_a_refusal_that_is_passed_back_after_a_comment_is_one_event() -> None:
+    """It is the client's own fault, and too late to say so in the status."""
+    go_on = asyncio.Event()
+    async with FaultUpstream([status(400, message="No.").stall(until=go_on)]) as a:
+        gate = Gate({"a": a}, routes={"chat": ["a/m"]}, comments=EVERY)
+        async with gate, begun(gate) as (body, _):
+            go_on.set()
+            rest = b"".join([piece async for piece in body])
+            assert b'data: {"error": {"message": "No."' in rest
+            assert rest.endswith(b"}}\n\n")
+            assert gate.closed.outcome == Outcome.OK
+
+
+@pytest.mark.parametrize("comments", [0, 1])
+async def test_a_client_that_leaves_while_it_is_pending_ends_the_upstreams_work(comments: int) -> None:
+    """With a comment taken or none; the attempt ends, and the request is settled as cancelled."""
+    async with FaultUpstream([silence()]) as a:
+        gate = Gate({"a": a}, routes={"chat": ["a/m"]}, comments=EVERY)
+        async with gate, begun(gate, comments=comments):
+            await until(lambda: a.completions)
+        await until(lambda: a.open == 0)
+        assert gate.closed.outcome == Outcome.CANCELLED
+        assert [one.outcome for one in gate.closed.attempts] == ["cancelled"]
+
+
+async def test_a_client_that_leaves_before_the_first_comment_ends_the_upstreams_work() -> None:
+    """Nothing of it is left running."""
+    async with FaultUpstream([silence()]) as a, Gate({"a": a}, comments=60.0) as gate:
+        asking = asyncio.get_running_loop().create_task(gate.begin("a/m", stream=True))
+        await until(lambda: a.completions)
+        await cancelled(asking)
+        await until(lambda: a.open == 0)
+        assert gate.closed.outcome == Outcome.CANCELLED
+
+
+@pytest.mark.parametrize("takes_content", [False, True])
+async def test_a_client_that_leaves_once_content_is_there_ends_the_upstreams_work(
+    takes_content: bool,
+) -> None:
+    """Whether it took the content, or left at the very moment at which it came."""
+    go_on = asyncio.Event()
+    async with FaultUpstream([stream("a", "b").stall(until=go_on), silence()]) as a:
+        gate = Gate({"a": a}, routes={"chat": ["a/m"]}, comments=EVERY)
+        async with gate:
+            async with begun(gate) as (body, _):
+                go_on.set()
+                await turns()
+                if takes_content:
+                    async for piece in body:
+                        if b"x-shareai-target" in piece:
+                            break
+            entry = gate.closed
+            assert (entry.outcome, entry.target) == (Outcome.CANCELLED, "a/m")
+        assert gate.gateway.in_flight == 0
