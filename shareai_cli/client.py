@@ -25,7 +25,7 @@ from shareai_cli.errors import (
 )
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret
-from shareai_cli.types import KeyInfo, NodeInfo, NodeRegistration, UsageReport
+from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, UsageReport
 
 PREFIX: Final = "/admin/v1"
 SECONDS: Final = 30.0
@@ -102,7 +102,7 @@ class Admin(Protocol):
     def revoke_key(self, name: str) -> KeyInfo:
         """Make a key invalid at once; `UsageError` where there is none of that name."""
 
-    def usage(self, by: str | None, since_ms: int | None) -> UsageReport:
+    def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """Report the accounts, in all and grouped."""
 
     def list_nodes(self) -> Sequence[NodeInfo]:
@@ -197,7 +197,7 @@ class HttpAdmin:
         """See `Admin`."""
         return self._ask("DELETE", f"/keys/{quote(name, safe='')}", KeyInfo)
 
-    def usage(self, by: str | None, since_ms: int | None) -> UsageReport:
+    def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """See `Admin`."""
         asked = {"by": by, "since_ms": since_ms}
         query = {name: str(value) for name, value in asked.items() if value is not None}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -108,14 +108,26 @@ class CostBasis(StrEnum):
 
 
 class KeyInfo(Struct, frozen=True):
-    """A client's key, as everybody may see it."""
+    """A client's key, without the key."""
 
+    id: int
     name: str
     team: str
-    fingerprint: str
-    """Eight hex digits of its SHA-256."""
+    shown: str
+    """What may be shown of it, to tell it from others."""
     created_ms: int
     revoked_ms: int | None = None
+
+
+class NodeInfo(Struct, frozen=True):
+    """A machine that serves models."""
+
+    id: int
+    name: str
+    facts: Mapping[str, Any]
+    models: tuple[str, ...]
+    registered_ms: int
+    updated_ms: int
 
 
 class NodeRegistration(Struct, frozen=True):
@@ -126,57 +138,48 @@ class NodeRegistration(Struct, frozen=True):
     models: tuple[str, ...] = ()
 
 
-class NodeInfo(Struct, frozen=True):
-    """A registered machine."""
-
-    name: str
-    facts: Mapping[str, Any]
-    models: tuple[str, ...]
-    registered_ms: int
-    """When it was registered first."""
-    updated_ms: int
-    """When it was registered last."""
+Grouping = Literal["model", "route", "target", "key", "day"]
+"""What a report can be grouped by."""
 
 
-class UsageTotal(Struct, frozen=True):
-    """What the accounts hold of a group of requests.
+class UsageSums(Struct, frozen=True):
+    """Sums over some requests.
 
-    `prompt_tokens` and `completion_tokens` are counted as OpenAI counts them: cached and cache-write tokens are
-    part of the prompt, reasoning is part of the completion, and each is told apart beside.
+    The token counts are as OpenAI's `usage` has them: `prompt_tokens` includes `cached_tokens` and
+    `cache_write_tokens`, `completion_tokens` includes `reasoning_tokens`; prompt and completion together
+    are everything. `cost_nano_usd` sums the known costs: `unknown_cost` requests are not in it, and
+    `estimated_cost` ones are in it by an estimate.
     """
 
+    name: str
+    """What the rows are grouped by has this name; empty for the total, and for requests that came to none."""
     requests: int = 0
     failed: int = 0
+    """No target could answer."""
     incomplete: int = 0
-    refused: int = 0
+    """Ended after content had flowed, or this program was ended meanwhile."""
     cancelled: int = 0
+    refused: int = 0
+    """Never sent on: malformed, of an unknown model, over a limit."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    estimated_tokens: int = 0
+    """Requests whose tokens are an estimate, as the upstream counted none."""
     cost_nano_usd: int = 0
-    """The sum of the known costs, exact and estimated."""
-    estimated_costs: int = 0
-    """Requests whose cost is an estimate."""
-    unknown_costs: int = 0
-    """Requests whose cost is not known, and not in the sum."""
-    first_token_us: int | None = None
-    """The mean time to first token, over the requests that have one."""
-    total_us: int | None = None
-    """The mean time in all."""
-
-
-class UsageRow(UsageTotal, frozen=True, kw_only=True):
-    """The total of one group."""
-
-    name: str
+    estimated_cost: int = 0
+    unknown_cost: int = 0
+    average_first_token_us: int | None = None
+    """Over the requests that had content; None where none had."""
+    average_total_us: int | None = None
 
 
 class UsageReport(Struct, frozen=True):
-    """Totals in all, and by group where a grouping was asked for."""
+    """The sums over everything asked for, and over each group, the most expensive first (days in order)."""
 
-    total: UsageTotal
-    rows: tuple[UsageRow, ...] = ()
-    by: str | None = None
-    since_ms: int | None = None
+    by: Grouping | None
+    since_ms: int | None
+    total: UsageSums
+    rows: tuple[UsageSums, ...]

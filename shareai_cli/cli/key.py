@@ -27,9 +27,7 @@ def create(context: typer.Context, name: NameArgument, as_json: JsonOption = Fal
     with open_admin(invocation(context).paths) as admin:
         made = admin.create_key(name)
     if as_json:
-        print_json(
-            {"key": made.key, "name": name, "team": made.info.team, "fingerprint": made.info.fingerprint}
-        )
+        print_json({"key": made.key, "name": name, "team": made.info.team, "shown": made.info.shown})
         return
     print_line(made.key)
     note(
@@ -50,11 +48,8 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
         note("No keys yet. shareai key create laptop")
     else:
         print_table(
-            ("NAME", "TEAM", "FINGERPRINT", "CREATED", "REVOKED"),
-            [
-                (one.name, one.team, one.fingerprint, _day(one.created_ms), _day(one.revoked_ms))
-                for one in keys
-            ],
+            ("NAME", "TEAM", "KEY", "CREATED", "REVOKED"),
+            [(one.name, one.team, one.shown, _day(one.created_ms), _day(one.revoked_ms)) for one in keys],
         )
 
 
@@ -68,7 +63,7 @@ def revoke(context: typer.Context, name: NameArgument, as_json: JsonOption = Fal
     if as_json:
         print_json({"revoked": revoked})
     else:
-        print_line(f"Key {revoked.name} ({revoked.fingerprint}) is revoked.")
+        print_line(f"Key {revoked.name} ({revoked.shown}) is revoked.")
 
 
 def _day(milliseconds: int | None) -> str:

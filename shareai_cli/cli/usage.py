@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,23 +14,23 @@ from shareai_cli.cli.invocation import invocation
 from shareai_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from shareai_cli.types import UsageReport, UsageTotal
+    from shareai_cli.types import UsageReport, UsageSums
 
 app = new_app()
 
-By = Literal["model", "route", "target", "key", "day"]
-
 _COLUMNS = (
     "requests", "failed", "incomplete", "refused", "cancelled", "prompt_tokens", "cached_tokens",
-    "cache_write_tokens", "completion_tokens", "reasoning_tokens", "cost_nano_usd", "estimated_costs",
-    "unknown_costs", "first_token_us", "total_us",
+    "cache_write_tokens", "completion_tokens", "reasoning_tokens", "estimated_tokens", "cost_nano_usd",
+    "estimated_cost", "unknown_cost", "average_first_token_us", "average_total_us",
 )  # fmt: skip
 
 
 @command(app, "usage", example="shareai usage --by model --since 7d")
 def usage(
     context: typer.Context,
-    by: Annotated[By | None, typer.Option("--by", help="Group by this.")] = None,
+    by: Annotated[
+        Literal["model", "route", "target", "key", "day"] | None, typer.Option("--by", help="Group by this.")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="TIME", help="Only from then on: 30m, 24h, 7d, or 2026-11-01."),
@@ -47,7 +47,7 @@ def usage(
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other.")
-    since_ms = parse_since(since, time.time()) if since is not None else None
+    since_ms = parse_since(since, datetime.now()) if since is not None else None
     with open_admin(invocation(context).paths) as admin:
         report = admin.usage(by, since_ms)
     if as_json:
@@ -77,7 +77,7 @@ def _print(report: UsageReport) -> None:
     if not report.total.requests:
         note("No requests in that time." if report.since_ms is not None else "No requests yet.")
         return
-    rows: list[tuple[str, UsageTotal]] = [(row.name or "-", row) for row in report.rows]
+    rows: list[tuple[str, UsageSums]] = [(row.name or "-", row) for row in report.rows]
     print_table(
         ((report.by or "").upper(), "REQUESTS", "NOT OK", "PROMPT", "CACHED", "COMPLETION", "COST USD",
          "UNKNOWN COST", "FIRST TOKEN", "TIME"),
@@ -85,7 +85,7 @@ def _print(report: UsageReport) -> None:
     )  # fmt: skip
 
 
-def _cells(name: str, row: UsageTotal) -> tuple[str, ...]:
+def _cells(name: str, row: UsageSums) -> tuple[str, ...]:
     return (
         name,
         f"{row.requests:,}",
@@ -94,16 +94,16 @@ def _cells(name: str, row: UsageTotal) -> tuple[str, ...]:
         f"{row.cached_tokens:,}",
         f"{row.completion_tokens:,}",
         _money(row),
-        f"{row.unknown_costs:,}",
-        _milliseconds(row.first_token_us),
-        _milliseconds(row.total_us),
+        f"{row.unknown_cost:,}",
+        _milliseconds(row.average_first_token_us),
+        _milliseconds(row.average_total_us),
     )
 
 
-def _money(row: UsageTotal) -> str:
-    if row.unknown_costs == row.requests:
+def _money(row: UsageSums) -> str:
+    if row.unknown_cost == row.requests:
         return "unknown"
-    about = "~" if row.estimated_costs else ""
+    about = "~" if row.estimated_cost else ""
     return f"{about}{row.cost_nano_usd / 1e9:,.6f}"
 
 

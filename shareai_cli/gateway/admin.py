@@ -9,7 +9,7 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from msgspec import Meta, Struct
@@ -26,7 +26,7 @@ from shareai_cli.errors import (
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
-from shareai_cli.types import KeyInfo, NodeRegistration
+from shareai_cli.types import Grouping, KeyInfo, NodeRegistration
 from shareai_cli.wire.message import Request, Response
 
 PREFIX = "/admin/v1"
@@ -38,6 +38,11 @@ Body = TypeVar("Body")
 
 class _KeyName(Struct, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class _UsageQuery(Struct, frozen=True):
+    by: Grouping | None = None
+    since_ms: Annotated[int, Meta(ge=0)] | None = None
 
 
 class AdminApi:
@@ -143,9 +148,9 @@ class AdminApi:
         return await asyncio.to_thread(self._admin.register_node, _decode(request, NodeRegistration))
 
     async def _usage(self, request: Request) -> object:
-        by, since_ms = _usage_query(request.query)
+        asked = _usage_query(request.query)
         await self._settled()
-        return await asyncio.to_thread(self._admin.usage, by, since_ms)
+        return await asyncio.to_thread(self._admin.usage, asked.by, asked.since_ms)
 
     async def _events(self, _request: Request) -> Response:
         return Response(200, [EVENTS_TYPE, (b"cache-control", b"no-store")], self._feed.events())
@@ -158,13 +163,12 @@ def _decode(request: Request, kind: type[Body]) -> Body:
         raise MalformedRequest(f"The body is not what {request.path[:100]} takes: {error}.") from None
 
 
-def _usage_query(query: str) -> tuple[str | None, int | None]:
+def _usage_query(query: str) -> _UsageQuery:
     try:
-        values = parse_qs(query, strict_parsing=bool(query), max_num_fields=8)
-        since = values.get("since_ms", [None])[0]
-        return values.get("by", [None])[0], int(since) if since is not None else None
-    except ValueError:
-        raise MalformedRequest("The query takes 'by' and 'since_ms', a whole number.") from None
+        values = dict(parse_qsl(query, strict_parsing=bool(query), max_num_fields=8))
+        return msgspec.convert(values, _UsageQuery, strict=False)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise MalformedRequest(f"The query takes 'by' and 'since_ms': {error}.") from None
 
 
 def _refusal(error: ShareAIError) -> Response:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shareai_cli.client import NewKey
-from shareai_cli.ledger import Ledger
-from shareai_cli.secrets import digest, new_client_key
-from shareai_cli.types import KeyInfo, NodeInfo, NodeRegistration, UsageReport
+from shareai_cli.ledger import Ledger, usage_report
+from shareai_cli.secrets import CLIENT_KEY_PREFIX, digest, new_client_key
+from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, UsageReport
+
+SHOWN = len(CLIENT_KEY_PREFIX) + 4
+"""Characters of a key that lists show, so that a person can tell which one it is."""
 
 
 class Administration:
@@ -26,17 +29,17 @@ class Administration:
     def create_key(self, name: str) -> NewKey:
         """Make a key and store its hash; `UsageError` where the name is taken or cannot be one."""
         secret = new_client_key()
-        hashed = digest(secret.reveal().encode("ascii"))
-        info = self._ledger.store.create_key(name, hashed)
-        return NewKey(secret.reveal(), info)
+        key = secret.reveal()
+        info = self._ledger.store.create_key(name, digest(key.encode("ascii")), shown=f"{key[:SHOWN]}...")
+        return NewKey(key, info)
 
     def revoke_key(self, name: str) -> KeyInfo:
         """Make a key invalid; `UsageError` where there is none of that name."""
         return self._ledger.store.revoke_key(name)
 
-    def usage(self, by: str | None, since_ms: int | None) -> UsageReport:
-        """Report the accounts; `UsageError` for a grouping that is not known."""
-        return self._ledger.report(by, since_ms)
+    def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
+        """Report the accounts."""
+        return usage_report(self._ledger.store, by=by, since_ms=since_ms)
 
     def list_nodes(self) -> Sequence[NodeInfo]:
         """Return the machines that were registered."""
@@ -44,4 +47,4 @@ class Administration:
 
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """Record a machine, in place of what was known of it."""
-        return self._ledger.store.register_node(node)
+        return self._ledger.store.register_node(node.name, node.facts, node.models)

@@ -23,7 +23,7 @@ import psutil
 from msgspec import Struct
 
 from shareai_cli import __version__
-from shareai_cli.catalog.prices import PriceBook
+from shareai_cli.catalog.prices import PriceBook, known_models
 from shareai_cli.client import GatewayAddress, Status, Trouble, find_gateway
 from shareai_cli.config import ServerSettings, Settings
 from shareai_cli.config.describe import describe
@@ -147,7 +147,7 @@ class GatewayProcess:
             ledger=ledger,
             fleet=fleet,
             make_pool=pool_factory(deadlines, time.monotonic),
-            catalogue=PriceBook.known_models,
+            catalogue=known_models,
             observe=observe,
         )
         closing.push_async_callback(gateway.close)

@@ -3,25 +3,20 @@
 from shareai_cli.ledger.costs import Prices
 from shareai_cli.ledger.entries import Closed, Opened, RequestIds, parse_public_id, public_id
 from shareai_cli.ledger.ledger import Ledger, LedgerState
-from shareai_cli.ledger.report import Grouping, UsageReport, UsageSums, usage_report
+from shareai_cli.ledger.report import usage_report
 from shareai_cli.ledger.requests import RequestRow, find, recent
 from shareai_cli.ledger.since import parse_since
-from shareai_cli.ledger.store import KeyRow, NodeRow, Store
+from shareai_cli.ledger.store import Store
 
 __all__ = [
     "Closed",
-    "Grouping",
-    "KeyRow",
     "Ledger",
     "LedgerState",
-    "NodeRow",
     "Opened",
     "Prices",
     "RequestIds",
     "RequestRow",
     "Store",
-    "UsageReport",
-    "UsageSums",
     "find",
     "parse_public_id",
     "parse_since",

@@ -6,16 +6,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta, tzinfo
-from typing import Final, Literal
-
-from msgspec import Struct
+from typing import Final
 
 from shareai_cli.ledger.database import connect_reader, understood
 from shareai_cli.ledger.store import Store
 from shareai_cli.ledger.sums import HOUR_MS, SUMS, sums_by_hour, sums_by_name, sums_within_hour
 from shareai_cli.paths import Paths
-
-Grouping = Literal["model", "route", "target", "key", "day"]
+from shareai_cli.types import Grouping, UsageReport, UsageSums
 
 _DIMENSIONS: Final = {"model": "target", "target": "target", "route": "route", "key": "key"}
 _FIRST_HOUR: Final = -(1 << 40)
@@ -23,49 +20,6 @@ _LAST_HOUR: Final = 1 << 40
 
 _Sums = list[int]
 """The numbers of `SUMS`, in that order."""
-
-
-class UsageSums(Struct, frozen=True):
-    """Sums over some requests.
-
-    The token counts are as OpenAI's `usage` has them: `prompt_tokens` includes `cached_tokens` and
-    `cache_write_tokens`, `completion_tokens` includes `reasoning_tokens`; prompt and completion together
-    are everything. `cost_nano_usd` sums the known costs: `unknown_cost` requests are not in it, and
-    `estimated_cost` ones are in it by an estimate.
-    """
-
-    name: str
-    """What the rows are grouped by has this name; empty for the total, and for requests that came to none."""
-    requests: int = 0
-    failed: int = 0
-    """No target could answer."""
-    incomplete: int = 0
-    """Ended after content had flowed, or this program was ended meanwhile."""
-    cancelled: int = 0
-    refused: int = 0
-    """Never sent on: malformed, of an unknown model, over a limit."""
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    completion_tokens: int = 0
-    reasoning_tokens: int = 0
-    estimated_tokens: int = 0
-    """Requests whose tokens are an estimate, as the upstream counted none."""
-    cost_nano_usd: int = 0
-    estimated_cost: int = 0
-    unknown_cost: int = 0
-    average_first_token_us: int | None = None
-    """Over the requests that had content; None where none had."""
-    average_total_us: int | None = None
-
-
-class UsageReport(Struct, frozen=True):
-    """The sums over everything asked for, and over each group, the most expensive first (days in order)."""
-
-    by: Grouping | None
-    since_ms: int | None
-    total: UsageSums
-    rows: tuple[UsageSums, ...]
 
 
 def usage_report(

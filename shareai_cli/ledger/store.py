@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from shareai_cli.errors import UsageError
 from shareai_cli.ledger.database import connect, understood
-from shareai_cli.types import Caller, WallClock
+from shareai_cli.types import Caller, KeyInfo, NodeInfo, WallClock
 
 DEFAULT_TEAM: Final = "default"
 LONGEST_NAME: Final = 100
@@ -24,29 +23,6 @@ LONGEST_NAME: Final = 100
 
 _KEY_COLUMNS: Final = "id, name, team, shown, created_ms, revoked_ms"
 _NODE_COLUMNS: Final = "id, name, facts, models, registered_ms, updated_ms"
-
-
-class KeyRow(Struct, frozen=True):
-    """A client's key, without the key."""
-
-    id: int
-    name: str
-    team: str
-    shown: str
-    """What may be shown of it, to tell it from others."""
-    created_ms: int
-    revoked_ms: int | None = None
-
-
-class NodeRow(Struct, frozen=True):
-    """A machine that serves models."""
-
-    id: int
-    name: str
-    facts: Mapping[str, object]
-    models: tuple[str, ...]
-    registered_ms: int
-    updated_ms: int
 
 
 class Store:
@@ -103,7 +79,7 @@ class Store:
             digest: Caller(key_id=number, key_name=name, team=team) for digest, number, name, team in rows
         }
 
-    def create_key(self, name: str, digest: bytes, *, team: str = DEFAULT_TEAM, shown: str = "") -> KeyRow:
+    def create_key(self, name: str, digest: bytes, *, team: str = DEFAULT_TEAM, shown: str = "") -> KeyInfo:
         """Keep a new key's digest; raises `UsageError` where a valid key has the name."""
         _check_name(name, "key")
         _check_name(team, "team")
@@ -117,15 +93,15 @@ class Store:
             cursor = connection.execute(
                 "INSERT INTO keys (name, digest, team, shown, created_ms) VALUES (?, ?, ?, ?, ?)", row
             )
-            return KeyRow(cursor.lastrowid or 0, name, team, shown, row[4])
+            return KeyInfo(cursor.lastrowid or 0, name, team, shown, row[4])
 
-    def list_keys(self) -> list[KeyRow]:
+    def list_keys(self) -> list[KeyInfo]:
         """Return every key, revoked ones included, in the order in which they were made."""
         with understood(self.path), self._lock:
             rows = self._connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY id").fetchall()  # noqa: S608
-        return [KeyRow(*row) for row in rows]
+        return [KeyInfo(*row) for row in rows]
 
-    def revoke_key(self, name: str) -> KeyRow:
+    def revoke_key(self, name: str) -> KeyInfo:
         """End a key; raises `UsageError` where no valid key has the name."""
         with understood(self.path), self.transaction() as connection:
             found = _find_key(connection, name)
@@ -135,7 +111,7 @@ class Store:
             connection.execute("UPDATE keys SET revoked_ms = ? WHERE id = ?", (revoked_ms, found.id))
             return msgspec.structs.replace(found, revoked_ms=revoked_ms)
 
-    def register_node(self, name: str, facts: Mapping[str, object], models: Collection[str] = ()) -> NodeRow:
+    def register_node(self, name: str, facts: Mapping[str, object], models: Collection[str] = ()) -> NodeInfo:
         """Keep a machine's facts and the models that it serves, in the place of what was known of it."""
         _check_name(name, "node")
         now = self._now_ms()
@@ -151,7 +127,7 @@ class Store:
             found = connection.execute(f"SELECT {_NODE_COLUMNS} FROM nodes WHERE name = ?", (name,))  # noqa: S608
             return _node(found.fetchone())
 
-    def list_nodes(self) -> list[NodeRow]:
+    def list_nodes(self) -> list[NodeInfo]:
         """Return every machine, by name."""
         with understood(self.path), self._lock:
             rows = self._connection.execute(f"SELECT {_NODE_COLUMNS} FROM nodes ORDER BY name").fetchall()  # noqa: S608
@@ -161,12 +137,12 @@ class Store:
         return int(self._wall_clock() * 1000)
 
 
-def _find_key(connection: sqlite3.Connection, name: str) -> KeyRow | None:
+def _find_key(connection: sqlite3.Connection, name: str) -> KeyInfo | None:
     row = connection.execute(
         f"SELECT {_KEY_COLUMNS} FROM keys WHERE name = ? AND revoked_ms IS NULL",  # noqa: S608 - constant
         (name,),
     ).fetchone()
-    return KeyRow(*row) if row else None
+    return KeyInfo(*row) if row else None
 
 
 def _unknown_key(connection: sqlite3.Connection, name: str) -> UsageError:
@@ -184,9 +160,9 @@ def _check_name(name: str, what: str) -> None:
         )
 
 
-def _node(row: tuple[int, str, str, str, int, int]) -> NodeRow:
+def _node(row: tuple[int, str, str, str, int, int]) -> NodeInfo:
     number, name, facts, models, registered_ms, updated_ms = row
-    return NodeRow(
+    return NodeInfo(
         id=number,
         name=name,
         facts=msgspec.json.decode(facts, type=dict[str, object]),

@@ -48,7 +48,7 @@ IDLE, HEAD, BODY, DONE = range(4)
 """What a connection expects next: nothing, a reply's head, its body; or its reply waits to be taken."""
 
 
-class _Refused(Exception):  # noqa: N818 - raised through the parser, which turns it into its own error
+class _Refused(Exception):
     """A reply that the parser takes and this client does not."""
 
 

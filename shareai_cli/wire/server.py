@@ -97,6 +97,11 @@ class Server:
             await self._listening.wait_closed()
             self._listening = None
 
+    def abort(self) -> None:
+        """End every connection at once; a `close` that is under way is over soon."""
+        for connection in list(self._connections):
+            connection.abort()
+
     async def _empty(self, seconds: float) -> None:
         """Wait until there is no connection, at most so long."""
         if self._connections:
@@ -111,7 +116,7 @@ class Server:
         self._connections.add(connection)
         self._deadlines.add(connection)
         surplus = len(self._connections) - self.admission.limits.connections
-        if surplus > REFUSABLE:
+        if surplus > REFUSABLE or self.closing:
             connection.abort()
         return surplus <= 0
 
