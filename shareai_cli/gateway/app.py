@@ -128,16 +128,15 @@ class Gateway:
         for pool in self.current.replace(settings):
             await pool.close()
 
-    async def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Answer one request of a client's."""
-        path = request.path
-        page = self._pages.get(path)
+        page = self._pages.get(request.path)
         if page is None:
-            return await self._elsewhere(request, path)
+            return self._elsewhere(request, request.path)
         method, answer = page
         if request.method != method and not (method == "GET" and request.method == "HEAD"):
-            return _wrong_method(request.method, path, method)
-        return await answer(request)
+            return _wrong_method(request, method)
+        return answer(request)
 
     async def _chat_completions(self, request: Request) -> Response:
         self.requests += 1
@@ -151,7 +150,7 @@ class Gateway:
             return await self.admin(request)
         if path.startswith("/v1/models/"):
             if request.method not in ("GET", "HEAD"):
-                return _wrong_method(request.method, path, "GET")
+                return await _wrong_method(request, "GET")
             return await self._model(request, unquote(path.removeprefix("/v1/models/")))
         return refusal_response(_unknown_path(path, self._pages))
 
@@ -192,11 +191,9 @@ def _model(name: str, owner: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
-def _wrong_method(method: str, path: str, allowed: str) -> Response:
-    shown = path[:100]
-    response = refusal_response(
-        MethodNotAllowed(f"{method[:20]} is not for {shown}.", hint=f"It takes {allowed}.")
-    )
+async def _wrong_method(request: Request, allowed: str) -> Response:
+    method, path = request.method[:20], request.path[:100]
+    response = refusal_response(MethodNotAllowed(f"{method} is not for {path}.", hint=f"It takes {allowed}."))
     response.headers.append((b"allow", allowed.encode("ascii")))
     return response
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shareai_cli.errors import AuthenticationFailed
-from shareai_cli.gateway.exchange import Exchange, Handler, Reply, Stage
+from shareai_cli.gateway.exchange import Exchange, Handler, Replying, Stage
 from shareai_cli.secrets import digest
 from shareai_cli.types import Caller
 
@@ -56,9 +56,9 @@ def auth(keys: Keys) -> Stage:
     """Stage: let only known callers pass."""
 
     def stage(inner: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Reply:
+        def handle(exchange: Exchange) -> Replying:
             exchange.caller = keys.caller(exchange.request.headers)
-            return await inner(exchange)
+            return inner(exchange)
 
         return handle
 

@@ -99,9 +99,14 @@ def required_array(fields: Fields, name: str) -> Raw:
     raw = fields.get(name)
     if raw is None:
         raise MalformedRequest(f"The field '{name}' is missing.", param=name)
-    if not bytes(raw).startswith(b"["):
+    if not starts_array(raw):
         raise MalformedRequest(f"The field '{name}' has to be an array.", param=name)
     return raw
+
+
+def starts_array(raw: Raw) -> bool:
+    """Whether a raw value is an array; its bytes, which may be many, are not copied."""
+    return memoryview(raw)[:1].tobytes() == b"["
 
 
 def optional_object(fields: Fields, name: str) -> Fields | None:

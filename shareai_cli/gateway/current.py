@@ -10,9 +10,16 @@ from shareai_cli.errors import ConnectionRefused, ModelUnavailable
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints, PoolFactory, node_endpoint
 from shareai_cli.gateway.exchange import Choice, Exchange
 from shareai_cli.gateway.fleet import Fleet
-from shareai_cli.gateway.health import SERVING, Health, Standing
+from shareai_cli.gateway.health import Health, Standing
 from shareai_cli.gateway.models import ModelDirectory
-from shareai_cli.gateway.router import Plan, choose, named_plan, offered_plan, unknown_model
+from shareai_cli.gateway.router import (
+    Plan,
+    choose,
+    in_order,
+    named_plan,
+    offered_plan,
+    unknown_model,
+)
 from shareai_cli.types import NODE, Target
 from shareai_cli.wire.client import Pool
 
@@ -87,8 +94,9 @@ class Current:
         plan = named_plan(exchange.model, self.routes, self._providers)
         if plan is None:
             plan = await self._offered(exchange.model)
-        standing = _serving if self._health.untroubled else self.standing
-        return choose(plan, standing, self._chance)
+        if self._health.untroubled:
+            return Choice(plan.route, in_order(plan.strategy, plan.targets, self._chance))
+        return choose(plan, self.standing, self._chance)
 
     async def _offered(self, model: str) -> Plan:
         offers = await self._directory.offers(list(self.endpoints), self.local_models)
@@ -144,8 +152,3 @@ class Current:
         if former is not None:
             await former.pool.close()
         return found_node
-
-
-def _serving(target: Target) -> Standing:
-    """Stand in for the lookups while nothing is known against any target."""
-    return SERVING

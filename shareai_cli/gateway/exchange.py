@@ -149,14 +149,18 @@ def _not_settled(outcome: Outcome) -> None:
     """Stand in for `settle` likewise."""
 
 
-Handler = Callable[[Exchange], Coroutine[Any, Any, Reply]]
+Replying = Coroutine[Any, Any, Reply]
+
+Handler = Callable[[Exchange], Replying]
+"""A stage that only looks at the request returns the next one's coroutine instead of one of its own."""
+
 Stage = Callable[[Handler], Handler]
 
 
 def understand(inner: Handler) -> Handler:
     """Stage: decode the body, and check the few fields that this gateway itself acts on."""
 
-    async def handle(exchange: Exchange) -> Reply:
+    def handle(exchange: Exchange) -> Replying:
         request = exchange.request
         check_content_type(request.headers.get(b"content-type"))
         fields = exchange.fields = decode_fields(request.body)
@@ -166,7 +170,7 @@ def understand(inner: Handler) -> Handler:
             exchange.streamed = True
             options = optional_object(fields, "stream_options")
             exchange.wants_usage = options is not None and optional_flag(options, "include_usage")
-        return await inner(exchange)
+        return inner(exchange)
 
     return handle
 

@@ -8,9 +8,8 @@ event, and the target and the number of attempts follow in a comment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
 
 from shareai_cli.errors import ShareAIError
 from shareai_cli.gateway.exchange import (
@@ -19,6 +18,7 @@ from shareai_cli.gateway.exchange import (
     Exchange,
     Handler,
     Reply,
+    Replying,
     Stage,
     Stream,
     error_event,
@@ -35,28 +35,32 @@ def keep_alive(interval: Callable[[], float]) -> Stage:
     """Stage: while a stream's content is awaited, send a comment every `interval()` seconds; 0 is off."""
 
     def stage(inner: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Reply:
+        def handle(exchange: Exchange) -> Replying:
             if not exchange.streamed or not (seconds := interval()):
-                return await inner(exchange)
-            answer = _started(inner(exchange))
-            try:
-                await asyncio.wait({answer}, timeout=seconds)
-            except asyncio.CancelledError:
-                await _end(answer)
-                raise
-            if answer.done():
-                return answer.result()
-
-            async def end() -> None:
-                await _end(answer)
-                exchange.settle(Outcome.CANCELLED)
-
-            pieces = _commented(exchange, answer, seconds)
-            return Reply(200, [EVENTS_TYPE, NO_CACHE, PENDING], Stream(pieces, end))
+                return inner(exchange)
+            return _kept_alive(exchange, inner(exchange), seconds)
 
         return handle
 
     return stage
+
+
+async def _kept_alive(exchange: Exchange, replying: Replying, seconds: float) -> Reply:
+    """Return the answer, or after `seconds` a stream of comments that it is the end of."""
+    answer = _started(replying)
+    try:
+        await asyncio.wait({answer}, timeout=seconds)
+    except asyncio.CancelledError:
+        await _end(answer)
+        raise
+    if answer.done():
+        return answer.result()
+
+    async def end() -> None:
+        await _end(answer)
+        exchange.settle(Outcome.CANCELLED)
+
+    return Reply(200, [EVENTS_TYPE, NO_CACHE, PENDING], Stream(_commented(exchange, answer, seconds), end))
 
 
 async def _commented(
@@ -86,9 +90,9 @@ async def _commented(
             yield piece
 
 
-def _started(answer: Coroutine[Any, Any, Reply]) -> asyncio.Task[Reply]:
+def _started(replying: Replying) -> asyncio.Task[Reply]:
     """Start a task that its caller ends, whatever happens."""
-    return asyncio.get_running_loop().create_task(answer)
+    return asyncio.get_running_loop().create_task(replying)
 
 
 async def _end(answer: asyncio.Task[Reply]) -> None:

@@ -39,7 +39,8 @@ class Recorder:
         self.clock = clock
         self.wall_clock = wall_clock
         self.observe = observe
-        self.salt = ledger.salt
+        self.fingerprints = blake2b(digest_size=FINGERPRINT_BYTES, key=ledger.salt)
+        """Copied and never updated: the salt is taken in once."""
         self.in_flight = 0
         """Exchanges that have not ended, streams included."""
 
@@ -95,9 +96,9 @@ class _Record:
         caller = exchange.caller
         if caller is None:
             return
-        self._fingerprint = blake2b(
-            exchange.fields["messages"], digest_size=FINGERPRINT_BYTES, key=recorder.salt
-        ).digest()
+        fingerprint = recorder.fingerprints.copy()
+        fingerprint.update(exchange.fields["messages"])
+        self._fingerprint = fingerprint.digest()
         recorder.ledger.opened(
             Opened(
                 request=exchange.identity,

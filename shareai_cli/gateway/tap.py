@@ -11,6 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from shareai_cli.errors import MalformedReply
+from shareai_cli.gateway.body import starts_array
 from shareai_cli.types import Usage
 from shareai_cli.wire.sse import data_of
 
@@ -42,9 +44,15 @@ class _UsageHolder(Struct):
     usage: _Usage | None = None
 
 
-class _Shape(Struct):
-    error: Raw = Raw(b"")
+class _Completion(Struct):
     choices: Raw = Raw(b"")
+    error: Raw = Raw(b"")
+    usage: _Usage | None = None
+
+
+class _UncountedCompletion(Struct):
+    choices: Raw = Raw(b"")
+    error: Raw = Raw(b"")
 
 
 class _Delta(Struct):
@@ -68,7 +76,8 @@ class _Chunk(Struct):
 
 
 _usage_decoder = msgspec.json.Decoder(_UsageHolder)
-_shape_decoder = msgspec.json.Decoder(_Shape)
+_completion_decoder = msgspec.json.Decoder(_Completion)
+_uncounted_decoder = msgspec.json.Decoder(_UncountedCompletion)
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 
 _EMPTY = frozenset((b"", b"null", b'""', b"[]", b"{}"))
@@ -79,14 +88,37 @@ _holds_finish = re.compile(rb'"finish_reason"\s*:\s*"').search
 _no_choices = re.compile(rb'"choices"\s*:\s*\[\s*\]').search
 
 
-def usage_of(body: bytes) -> Usage | None:
-    """Read the disjoint token counts out of a reply or an event's data; None where there are none."""
-    if b'"usage"' not in body:
-        return None
+def completion_usage(body: bytes) -> Usage | None:
+    """Check that a 2xx body is what it promises, and read its disjoint token counts, None without any.
+
+    Raises `MalformedReply` unless it is a JSON object with `choices` and without an `error`.
+    """
     try:
-        found = _usage_decoder.decode(body).usage
+        completion = _decode_completion(body)
+    except _UNREADABLE:
+        completion = _Completion()
+    if not starts_array(completion.choices) or bytes(completion.error) not in _EMPTY:
+        raise MalformedReply("no completion in the body of its 2xx")
+    return _disjoint(completion.usage)
+
+
+def _decode_completion(body: bytes) -> _Completion:
+    try:
+        return _completion_decoder.decode(body)
+    except msgspec.ValidationError:  # perhaps for an odd usage alone, which fails no request
+        uncounted = _uncounted_decoder.decode(body)
+        return _Completion(uncounted.choices, uncounted.error)
+
+
+def usage_of(data: bytes) -> Usage | None:
+    """Read the disjoint token counts out of an event's data; None where there are none."""
+    try:
+        return _disjoint(_usage_decoder.decode(data).usage)
     except _UNREADABLE:
         return None
+
+
+def _disjoint(found: _Usage | None) -> Usage | None:
     if found is None or found.prompt_tokens is None:
         return None
     prompt, completion = found.prompt_tokens, found.completion_tokens or 0
@@ -104,15 +136,6 @@ def usage_of(body: bytes) -> Usage | None:
     cached = min(cached, prompt)
     written = min(written, prompt - cached)
     return Usage(prompt - cached - written, cached, written, completion, reasoning)
-
-
-def is_completion(body: bytes) -> bool:
-    """Whether a 2xx body is what it promises: a JSON object with `choices` and without an `error`."""
-    try:
-        shape = _shape_decoder.decode(body)
-    except _UNREADABLE:
-        return False
-    return bytes(shape.error) in _EMPTY and bytes(shape.choices)[:1] == b"["
 
 
 class EventKind:

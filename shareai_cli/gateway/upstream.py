@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from shareai_cli.config import TimeLimits
 from shareai_cli.errors import MalformedReply, TruncatedReply, UpstreamError, UpstreamTimeout
-from shareai_cli.gateway.body import Fields, encode_fields, raw_string
+from shareai_cli.gateway.body import encode_fields, raw_string
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
 from shareai_cli.gateway.exchange import (
     EVENTS_TYPE,
@@ -24,7 +24,7 @@ from shareai_cli.gateway.exchange import (
     with_stream_usage,
 )
 from shareai_cli.gateway.relay import Broken, Relay
-from shareai_cli.gateway.tap import EventKind, classify_event, is_completion, usage_of
+from shareai_cli.gateway.tap import EventKind, classify_event, completion_usage
 from shareai_cli.gateway.verdict import FAILED, Effect, Verdict, judge
 from shareai_cli.types import Attempt, Clock, Target, WallClock
 from shareai_cli.wire.client import Reply as UpstreamReply
@@ -76,7 +76,8 @@ class Upstream:
         answered = False
         outcome, status = "cancelled", 0
         try:
-            reply = await self._send(exchange, endpoint, key, fields, remaining)
+            timeouts = _timeouts(endpoint.limits, exchange.streamed, remaining)
+            reply = await endpoint.pool.send(endpoint.head(key), encode_fields(fields), timeouts)
             status = reply.status
             if not 200 <= status < 300:
                 result = await self._refused(reply, key)
@@ -99,16 +100,6 @@ class Upstream:
             exchange.attempts.append(Attempt(target.name, key.fingerprint, outcome, status, spent))
             exchange.answered = answered
 
-    async def _send(
-        self, exchange: Exchange, endpoint: Endpoint, key: EndpointKey, fields: Fields, remaining: float
-    ) -> UpstreamReply:
-        limits = endpoint.limits
-        total = min(limits.total, remaining)
-        head = min(limits.head, total) if exchange.streamed else total
-        return await endpoint.pool.send(
-            endpoint.head(key), encode_fields(fields), Timeouts(limits.connect, head, total)
-        )
-
     async def _refused(self, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:
         """Judge a reply that is not 2xx; only what is the client's own fault is passed back."""
         body, unread = b"", None
@@ -127,9 +118,7 @@ class Upstream:
     async def _whole(self, exchange: Exchange, reply: UpstreamReply) -> Reply:
         """Read a reply to its end and check that it is what its status promises."""
         body = await reply.read(REPLY_BYTES)
-        if not is_completion(body):
-            raise MalformedReply(f"HTTP {reply.status} without a completion in its body")
-        exchange.usage = usage_of(body)
+        exchange.usage = completion_usage(body)
         exchange.completion_bytes = len(body)
         return Reply(reply.status, [JSON_TYPE], body)
 
@@ -173,6 +162,11 @@ class Upstream:
             size += sum(map(len, events))
             if size > HELD_BYTES:
                 raise MalformedReply(f"no content within the stream's first {HELD_BYTES >> 10} KiB")
+
+
+def _timeouts(limits: TimeLimits, streamed: bool, remaining: float) -> Timeouts:
+    total = min(limits.total, remaining)
+    return Timeouts(limits.connect, min(limits.head, total) if streamed else total, total)
 
 
 def _is_content(event: bytes) -> bool:

@@ -290,7 +290,7 @@ async def test_when_no_target_could_answer_the_refusal_says_why() -> None:
         assert answer.headers["x-shareai-attempts"] == "2"
         assert answer.error["code"] == "no_target_available"
         assert "a/m: HTTP 500" in answer.error["message"]
-        assert "b/m: HTTP 200 without a completion" in answer.error["message"]
+        assert "b/m: no completion in the body of its 2xx" in answer.error["message"]
         entry = gate.closed
         assert (entry.outcome, entry.status, entry.target) == (Outcome.FAILED, 503, "b/m")
 

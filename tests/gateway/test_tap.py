@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
+from shareai_cli.errors import MalformedReply
 from shareai_cli.gateway.tap import (
     EventKind,
     StreamTap,
     classify_event,
-    is_completion,
+    completion_usage,
     is_only_usage,
     usage_of,
 )
@@ -65,8 +67,9 @@ def delta(**fields: object) -> bytes:
     ],
 )
 def test_counts_are_read_as_disjoint(usage: dict[str, object], counts: Usage) -> None:
-    """However a provider counts, no token is counted twice."""
-    assert usage_of(json.dumps({"usage": usage}).encode()) == counts
+    """However a provider counts, no token is counted twice, in an event as in a whole reply."""
+    assert usage_of(json.dumps({"choices": [], "usage": usage}).encode()) == counts
+    assert completion_usage(json.dumps({"choices": [], "usage": usage}).encode()) == counts
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,8 @@ def test_what_is_no_usage_counts_nothing(body: bytes) -> None:
 )
 def test_a_200_has_to_hold_a_completion(body: bytes, good: bool) -> None:
     """An error, a page or nothing in a 200 is no answer."""
-    assert is_completion(body) is good
+    with nullcontext() if good else pytest.raises(MalformedReply):
+        assert completion_usage(body) is None
 
 
 @pytest.mark.parametrize(
