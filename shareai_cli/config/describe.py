@@ -12,7 +12,7 @@ from shareai_cli.config.settings import ProviderSettings, RouteSettings, Setting
 def describe(settings: Settings) -> dict[str, Any]:
     """Return the settings in effect as plain values; keys as references only."""
     return {
-        "source": settings.source,
+        "source": str(settings.source) if settings.source is not None else None,
         "discovered": list(settings.discovered),
         "server": msgspec.to_builtins(settings.server),
         "providers": {name: describe_provider(one) for name, one in settings.providers.items()},

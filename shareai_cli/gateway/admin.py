@@ -37,7 +37,7 @@ Body = TypeVar("Body")
 
 
 class _KeyName(Struct, frozen=True):
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: str
 
 
 class _UsageQuery(Struct, frozen=True):

@@ -278,14 +278,13 @@ class GatewayProcess:
 
 async def serve(start: Start, ready: Callable[[Ready], None]) -> None:
     """Run a gateway until SIGINT or SIGTERM; a second one ends it at once."""
-    process = GatewayProcess(start)
-    told = await process.start()
-    ready(told)
-    # What lives for as long as the process needs no collector to look at it again and again.
-    gc.collect()
-    gc.freeze()
     signals = asyncio.Queue[int]()
     with _signals_into(signals):
+        process = GatewayProcess(start)
+        ready(await process.start())
+        # What lives for as long as the process needs no collector to look at it again and again.
+        gc.collect()
+        gc.freeze()
         await signals.get()
         if process.gateway.in_flight:
             start.notice(f"Ending; {process.gateway.in_flight} requests under way are given time to end.")

@@ -56,7 +56,7 @@ async def test_names_that_cannot_be_keys_are_refused_in_words(tmp_path: Path, ru
             (("create", ""), "name"),
             (("create", "a" * 500), "name"),
             (("create", "with\nline"), "name"),
-            (("revoke", "defualt"), "Did you mean default?"),
+            (("revoke", "defualt"), "Did you mean 'default'?"),
         ):
             outcome = await run_shareai(tmp_path, "key", *arguments)
             assert outcome.code == 2, arguments

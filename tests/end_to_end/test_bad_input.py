@@ -85,7 +85,7 @@ async def test_refused_requests_of_a_known_key_are_in_the_accounts_and_cost_noth
     after = (await served.gateway.shareai("usage", "--json")).json["total"]
     assert after["requests"] == before["requests"] + 1
     assert after["refused"] == before["refused"] + 1
-    assert (after["cost_nano_usd"], after["unknown_costs"]) == (0, 0)
+    assert (after["cost_nano_usd"], after["unknown_cost"]) == (0, 0)
     status = (await served.gateway.shareai("status", "--json")).json
     assert status["refused_keys"] >= 1
 

@@ -39,7 +39,7 @@ async def test_nothing_configured_serves_the_demo_model(tmp_path: Path) -> None:
         assert usage["total"]["requests"] == 1
         assert usage["total"]["prompt_tokens"] == counted["prompt_tokens"]
         assert usage["total"]["completion_tokens"] == counted["completion_tokens"]
-        assert (usage["total"]["cost_nano_usd"], usage["total"]["unknown_costs"]) == (0, 0)
+        assert (usage["total"]["cost_nano_usd"], usage["total"]["unknown_cost"]) == (0, 0)
         assert "200  shareai-demo -> node/shareai-demo" in gateway.stderr()
 
 
