@@ -75,8 +75,10 @@ class PriceBook:
         `price_as` is a provider of genai-prices, `model` the model as that provider calls it, `time_ms` when
         it was asked.
         """
-        known = self._models.get((price_as, model), self)
-        found = self._look_up(price_as, model) if isinstance(known, PriceBook) else known
+        try:
+            found = self._models[price_as, model]
+        except KeyError:
+            found = self._look_up(price_as, model)
         if found is None:
             return None
         try:
@@ -102,7 +104,7 @@ class PriceBook:
 
 
 def known_models(price_as: str) -> Collection[str]:
-    """Return the models of a provider of genai-prices that are not withdrawn; none for an unknown provider."""
+    """Return the models of a provider of genai-prices that are not withdrawn; none of an unknown one."""
     from genai_prices.data_snapshot import get_snapshot
 
     try:

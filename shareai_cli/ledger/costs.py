@@ -14,7 +14,7 @@ BYTES_PER_TOKEN: Final = 4
 """What a token is taken to be where the upstream counted none: four bytes of the request's body, or of the
 reply's text. English text has some four; JSON around it makes this estimate rather too high than too low."""
 
-MOST_TOKENS: Final = 100_000_000
+MOST_TOKENS: Final = (1 << 27) - 1
 """Tokens of a kind that one request may have used; an upstream that says more is not believed."""
 
 _OWN: Final = f"{NODE}/"
@@ -29,7 +29,7 @@ class Prices(Protocol):
         ...
 
 
-class Cost(Struct, frozen=True):
+class Cost(Struct, frozen=True, gc=False):
     """Tokens and money of one request; `nano` is None where it is unknown."""
 
     usage: Usage
@@ -65,8 +65,12 @@ class Costs:
         It is the cost of the target that answered, or was asked last. Attempts before it, and those that
         came to nothing, cost nothing: no provider says otherwise.
         """
-        if entry.usage is not None:
-            return self._priced(_bounded(entry.usage), False, target, price_as, entry.time_ms)
+        usage = entry.usage
+        if usage is not None:
+            every_bit = usage.prompt | usage.cached | usage.cache_write | usage.completion | usage.reasoning
+            if not 0 <= every_bit <= MOST_TOKENS:
+                usage = _bounded(usage)
+            return self._priced(usage, False, target, price_as, entry.time_ms)
         if not target or not _may_have_cost(entry):
             return _NOTHING
         usage = estimate(entry.prompt_bytes, entry.completion_bytes)
@@ -94,8 +98,6 @@ def estimate(prompt_bytes: int, completion_bytes: int) -> Usage:
 def _bounded(usage: Usage) -> Usage:
     """Return the counts, or what is left of counts that no model can have used: sums have to stay numbers."""
     counts = (usage.prompt, usage.cached, usage.cache_write, usage.completion, usage.reasoning)
-    if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
-        return usage
     return Usage(*(min(max(count, 0), MOST_TOKENS) for count in counts))
 
 

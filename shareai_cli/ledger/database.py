@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from shareai_cli.errors import LedgerUnavailable
-from shareai_cli.ledger.schema import REQUEST_COLUMNS, VERSION, migrations
+from shareai_cli.ledger.schema import VERSION, migrations
 
 BUSY_MS: Final = 2000
 """How long a lock of a foreign program's is waited for."""
@@ -112,14 +112,12 @@ def _read_only(path: Path) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA temp_store = MEMORY")
     if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
         _migrate(connection)
     # Fails here and now where the database cannot be written.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("UPDATE ledger SET id = 1")
     connection.execute("COMMIT")
-    connection.execute(f"CREATE TEMP TABLE batch (id INTEGER PRIMARY KEY, {', '.join(REQUEST_COLUMNS[1:])})")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

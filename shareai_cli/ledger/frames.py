@@ -1,4 +1,4 @@
-"""The form of an entry in the journal: mark, kind, length, request, CRC-32, MessagePack.
+"""The form of an entry in the journal: mark, CRC-32 of all that follows, kind, length, request, MessagePack.
 
 The mark starts with a byte that MessagePack never uses, so that what follows damage is found again.
 """
@@ -23,9 +23,9 @@ Frame = tuple[int, int, bytes]
 """Kind, request, payload: the payload is decoded only where somebody needs it."""
 
 _MARK: Final = b"\xc1SA"
-_HEAD: Final = Layout("<3sBIQ")
-_SUM: Final = Layout("<I")
-_WHOLE: Final = Layout("<3sBIQI")
+_SUM: Final = Layout("<3sI")
+_HEAD: Final = Layout("<BIQ")
+_WHOLE: Final = Layout("<3sIBIQ")
 
 _encoder = msgpack.Encoder()
 decode_opened = msgpack.Decoder(Opened).decode
@@ -46,8 +46,8 @@ def frame(entry: Opened | Closed) -> bytes:
     """Encode an entry."""
     payload = _encoder.encode(entry)
     kind = OPENED if type(entry) is Opened else CLOSED
-    head = _HEAD.pack(_MARK, kind, len(payload), entry.request)
-    return b"".join((head, _SUM.pack(crc32(payload, crc32(head))), payload))
+    body = _HEAD.pack(kind, len(payload), entry.request) + payload
+    return _SUM.pack(_MARK, crc32(body)) + body
 
 
 def split(data: bytes, *, last: bool) -> Split:
@@ -58,18 +58,16 @@ def split(data: bytes, *, last: bool) -> Split:
     """
     frames: list[Frame] = []
     at = damaged = skipped = 0
-    size = len(data)
+    size, view = len(data), memoryview(data)
     while size - at >= _WHOLE.size:
-        mark, kind, length, request, checksum = _WHOLE.unpack_from(data, at)
+        mark, checksum, kind, length, request = _WHOLE.unpack_from(data, at)
         begin = at + _WHOLE.size
         end = begin + length
-        possible = mark == _MARK and kind in (OPENED, CLOSED) and length <= LONGEST_PAYLOAD
-        if possible and end > size and not last:
-            break
-        if possible and end <= size:
-            payload = data[begin:end]
-            if crc32(payload, crc32(data[at : at + _HEAD.size])) == checksum:
-                frames.append((kind, request, payload))
+        if mark == _MARK and kind in (OPENED, CLOSED) and length <= LONGEST_PAYLOAD:
+            if end > size and not last:
+                break
+            if end <= size and crc32(view[at + _SUM.size : end]) == checksum:
+                frames.append((kind, request, data[begin:end]))
                 damaged += skipped
                 skipped = 0
                 at = end

@@ -150,8 +150,10 @@ class Journal:
             return  # this file grows on, and the next entry tries again
         self._retired.append(self._descriptor)
         self._descriptor = descriptor
+        self.size = (
+            0  # before the number: a reader that still sees the old one finds nothing, and looks again
+        )
         self.number += 1
-        self.size = 0
 
     def _open(self, number: int) -> int:
         return os.open(file_of(self._folder, number), _FLAGS | os.O_EXCL, 0o600)

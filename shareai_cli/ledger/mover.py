@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from shareai_cli.ledger.entries import Closed
-from shareai_cli.ledger.frames import CLOSED, decode_closed, decode_opened
+from shareai_cli.ledger.entries import Closed, Opened
+from shareai_cli.ledger.frames import CLOSED, Frame, decode_closed, decode_opened
+from shareai_cli.ledger.hourly import HourlySums
 from shareai_cli.ledger.journal import file_numbers, file_of
-from shareai_cli.ledger.reader import JournalReader, Piece, Position
+from shareai_cli.ledger.reader import JournalReader, Position
 from shareai_cli.ledger.rows import Row, Rows
 from shareai_cli.ledger.schema import REQUEST_COLUMNS
 from shareai_cli.ledger.store import Store
-from shareai_cli.ledger.sums import ADD_HOURS, DIMENSIONS, add_batch
+
+BATCH: Final = 256
+"""Requests to a transaction, beyond which no further piece of the journal is taken in."""
 
 STRETCH: Final = 16
 """Rows to a statement. The interpreter's lock is held while they are made and free while they are written,
@@ -23,23 +27,19 @@ so this is what the event loop may have to wait for."""
 
 _ONE_ROW: Final = f"({', '.join('?' * len(REQUEST_COLUMNS))})"
 _INSERTS: Final = {
-    count: f"INSERT OR IGNORE INTO batch VALUES {', '.join([_ONE_ROW] * count)}"  # noqa: S608 - constants
+    count: f"INSERT OR IGNORE INTO requests VALUES {', '.join([_ONE_ROW] * count)}"  # noqa: S608 - constants
     for count in (16, 8, 4, 2, 1)
 }
-_MOVE_BATCH: Final = (
-    # A request that has its row keeps it: nothing is counted twice, whatever the journal says.
-    "DELETE FROM batch WHERE id IN (SELECT id FROM requests)",
-    "INSERT INTO requests SELECT * FROM batch",
-    ADD_HOURS,
-    *(add_batch(dimension) for dimension in DIMENSIONS),
-    "DELETE FROM batch",
-)
+
+
+class _RowsExistError(Exception):
+    """Some requests of a batch have their rows already."""
 
 
 class Mover:
-    """Takes pieces of the journal, one transaction each. Used by one thread at a time.
+    """Takes pieces of the journal, one transaction for some. Used by one thread at a time.
 
-    Raises `sqlite3.Error` and `OSError`; the next call tries the same piece again.
+    Raises `sqlite3.Error` and `OSError`; the next call tries the same pieces again.
     """
 
     def __init__(self, store: Store, rows: Rows, reader: JournalReader, folder: Path) -> None:
@@ -50,9 +50,9 @@ class Mover:
         self._under_way: dict[int, bytes] = {}
         self._stored: set[int] = set()
         """Those of them that stand in the database, as their file of the journal may be deleted."""
+        self._damaged_files: set[int] = set()
         self.damaged = 0
         """Bytes of the journal that could not be read."""
-        self._damaged_files: set[int] = set()
         self.has_moved_files = True
         """Whether files may lie there whose entries are all in the database."""
 
@@ -66,39 +66,20 @@ class Mover:
         self._stored = set(stored)
         self._under_way = stored | self._reader.opened_before_position()
 
-    def move_next(self) -> bool:
-        """Move one piece; False where there is none."""
-        piece = self._reader.next()
-        if piece is None:
-            return False
-        opened, ended, closed = _sort(piece)
-        next_file = piece.after.file != self._reader.position.file
-        under_way = {**self._under_way, **opened}
-        for request in ended:
-            under_way.pop(request, None)
+    def move_next(self, pause: float = 0.0) -> bool:
+        """Move a batch, with a pause of so many seconds after each statement; False where there is none."""
         try:
-            with self._store.transaction() as connection:
-                self._write(connection, closed)
-                self._forget_stored(connection, ended)
-                if next_file:
-                    self._store_under_way(connection, under_way)
-                _set_position(connection, piece.after)
-        except BaseException:
-            self._rows.forget()
-            raise
-        self._after(piece, under_way, ended, next_file)
-        return True
+            return self._move(pause, check=False)
+        except _RowsExistError:
+            return self._move(pause, check=True)
 
     def settle_under_way(self) -> None:
         """Write what is under way as incomplete: its process has ended, or is about to."""
         try:
             with self._store.transaction() as connection:
-                rows = [
-                    self._rows.incomplete(connection, decode_opened(payload))
-                    for payload in self._under_way.values()
-                ]
-                _insert(connection, rows)
-                _move_batch(connection)
+                batch = _Batch(connection, self._rows, 0.0, check=True)
+                batch.close_all(self._under_way)
+                batch.finish()
                 connection.execute("DELETE FROM under_way")
         except BaseException:
             self._rows.forget()
@@ -111,8 +92,8 @@ class Mover:
         while self.move_next():
             pass
         self.settle_under_way()
+        after = Position(self._reader.position.file + 1, 0)
         with self._store.transaction() as connection:
-            after = Position(self._reader.position.file + 1, 0)
             _set_position(connection, after)
         self._reader.advance(after)
         self.delete_moved_files()
@@ -127,6 +108,7 @@ class Mover:
         moved = [number for number in file_numbers(self._folder) if number < position.file]
         if moved and not self._store.checkpoint():
             return
+        self._reader.close()
         for number in moved:
             file = file_of(self._folder, number)
             if number in self._damaged_files:
@@ -144,54 +126,118 @@ class Mover:
                 sizes += file_of(self._folder, number).stat().st_size
         return max(sizes - position.offset, 0)
 
-    def _write(self, connection: sqlite3.Connection, closed: list[bytes]) -> None:
-        if not closed:
-            return
-        for start in range(0, len(closed), STRETCH):
-            rows = []
-            for payload in closed[start : start + STRETCH]:
-                entry = _decode(payload)
-                if entry is not None:
-                    rows.append(self._rows.row(connection, entry))
-            _insert(connection, rows)
-        _move_batch(connection)
-
-    def _forget_stored(self, connection: sqlite3.Connection, ended: list[int]) -> None:
-        if self._stored:
-            gone = [(request,) for request in ended if request in self._stored]
-            connection.executemany("DELETE FROM under_way WHERE id = ?", gone)
-
-    def _store_under_way(self, connection: sqlite3.Connection, under_way: dict[int, bytes]) -> None:
-        connection.executemany("INSERT OR IGNORE INTO under_way VALUES (?, ?)", under_way.items())
-
-    def _after(self, piece: Piece, under_way: dict[int, bytes], ended: list[int], next_file: bool) -> None:
+    def _move(self, pause: float, *, check: bool) -> bool:
+        begin = position = self._reader.position
+        piece = self._reader.next(position)
+        if piece is None:
+            return False
+        under_way = dict(self._under_way)
+        damaged: dict[int, int] = {}
+        try:
+            with self._store.transaction() as connection:
+                batch = _Batch(connection, self._rows, pause, check=check)
+                while piece is not None:
+                    batch.take(piece.frames, under_way)
+                    damaged[position.file] = damaged.get(position.file, 0) + piece.damaged
+                    position = piece.after
+                    if batch.is_full or position.file != begin.file:
+                        break
+                    piece = self._reader.next(position)
+                batch.finish()
+                stored = self._store_under_way(connection, under_way, position.file != begin.file)
+                _set_position(connection, position)
+        except BaseException:
+            self._rows.forget()
+            raise
         self._under_way = under_way
-        self._stored.difference_update(ended)
-        if piece.damaged:
-            self.damaged += piece.damaged
-            self._damaged_files.add(self._reader.position.file)
-        if next_file:
-            self._stored.update(under_way)
-            self.has_moved_files = True
-        self._reader.advance(piece.after)
+        self._stored = stored
+        self.damaged += sum(damaged.values())
+        self._damaged_files.update(number for number, size in damaged.items() if size)
+        self._reader.advance(position)
+        self.has_moved_files = self.has_moved_files or position.file != begin.file
+        return True
+
+    def _store_under_way(
+        self, connection: sqlite3.Connection, under_way: dict[int, bytes], file_ended: bool
+    ) -> set[int]:
+        """Let the database hold what an ended file's requests under way are, and no longer what has ended."""
+        gone = [request for request in self._stored if request not in under_way]
+        connection.executemany("DELETE FROM under_way WHERE id = ?", [(request,) for request in gone])
+        if not file_ended:
+            return self._stored.difference(gone) if gone else self._stored
+        connection.executemany("INSERT OR IGNORE INTO under_way VALUES (?, ?)", under_way.items())
+        return set(under_way)
 
 
-def _sort(piece: Piece) -> tuple[dict[int, bytes], list[int], list[bytes]]:
-    """Return the `Opened` without their `Closed`, the requests that ended, and the `Closed`."""
-    opened: dict[int, bytes] = {}
-    ended: list[int] = []
-    closed: list[bytes] = []
-    for kind, request, payload in piece.frames:
-        if kind == CLOSED:
-            closed.append(payload)
-            if opened.pop(request, None) is None:
-                ended.append(request)
-        else:
-            opened[request] = payload
-    return opened, ended, closed
+class _Batch:
+    """Rows and sums within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, rows: Rows, pause: float, *, check: bool) -> None:
+        self._connection = connection
+        self._rows = rows
+        self._pause = pause
+        self._check = check
+        self._sums = HourlySums()
+        self._waiting: list[Row] = []
+        self._count = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._count >= BATCH
+
+    def take(self, frames: list[Frame], under_way: dict[int, bytes]) -> None:
+        """Write what ended, and keep account of what is under way."""
+        for kind, request, payload in frames:
+            if kind == CLOSED:
+                under_way.pop(request, None)
+                entry = _decode_closed(payload)
+                if entry is not None:
+                    self._add(self._rows.row(self._connection, entry))
+            else:
+                under_way[request] = payload
+
+    def close_all(self, under_way: dict[int, bytes]) -> None:
+        """Write what is under way as incomplete."""
+        for payload in under_way.values():
+            entry = _decode_opened(payload)
+            if entry is not None:
+                self._add(self._rows.incomplete(self._connection, entry))
+
+    def finish(self) -> None:
+        """Write the rest, and the sums."""
+        self._insert()
+        self._sums.write(self._connection)
+
+    def _add(self, row: Row) -> None:
+        if self._check and self._has_row(row[0]):
+            return
+        self._sums.add(row)
+        self._waiting.append(row)
+        self._count += 1
+        if len(self._waiting) == STRETCH:
+            self._insert()
+            if self._pause:
+                time.sleep(self._pause)
+
+    def _has_row(self, request: object) -> bool:
+        found = self._connection.execute("SELECT 1 FROM requests WHERE id = ?", (request,)).fetchone()
+        return found is not None or any(row[0] == request for row in self._waiting)
+
+    def _insert(self) -> None:
+        rows, at = self._waiting, 0
+        for count, statement in _INSERTS.items():
+            while len(rows) - at >= count:
+                flat: list[Any] = []
+                for row in rows[at : at + count]:
+                    flat += row
+                if self._connection.execute(statement, flat).rowcount != count:
+                    # A request keeps the row that it has, and is not counted twice.
+                    raise _RowsExistError
+                at += count
+        rows.clear()
 
 
-def _decode(payload: bytes) -> Closed | None:
+def _decode_closed(payload: bytes) -> Closed | None:
     """Decode an entry; None for one that a program of another version wrote."""
     try:
         return decode_closed(payload)
@@ -199,20 +245,11 @@ def _decode(payload: bytes) -> Closed | None:
         return None
 
 
-def _insert(connection: sqlite3.Connection, rows: list[Row]) -> None:
-    at = 0
-    for count, statement in _INSERTS.items():
-        while len(rows) - at >= count:
-            flat: list[int | str | bytes | None] = []
-            for row in rows[at : at + count]:
-                flat += row
-            connection.execute(statement, flat)
-            at += count
-
-
-def _move_batch(connection: sqlite3.Connection) -> None:
-    for statement in _MOVE_BATCH:
-        connection.execute(statement)
+def _decode_opened(payload: bytes) -> Opened | None:
+    try:
+        return decode_opened(payload)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _set_position(connection: sqlite3.Connection, position: Position) -> None:

@@ -7,11 +7,14 @@ from typing import BinaryIO, Final
 
 from msgspec import Struct
 
-from shareai_cli.ledger.frames import CLOSED, Frame, split
+from shareai_cli.ledger.frames import CLOSED, LONGEST_PAYLOAD, Frame, split
 from shareai_cli.ledger.journal import Journal, file_of
 
-PIECE: Final = 256 << 10
-"""Bytes that are read at once: more than the longest entry."""
+PIECE: Final = 8 << 10
+"""Bytes that are read at once, some thirty requests: taking them apart holds the interpreter's lock."""
+
+LONG_PIECE: Final = 2 * LONGEST_PAYLOAD
+"""Bytes that are read where an entry is longer than a piece."""
 
 
 class Position(Struct, frozen=True, order=True):
@@ -47,34 +50,20 @@ class JournalReader:
         journal, position = self._journal, self.position
         return position.file != journal.number or position.offset < journal.size
 
-    def next(self) -> Piece | None:
-        """Return the piece at the position, None where there is none yet; raises `OSError`."""
-        number, offset = self.position.file, self.position.offset
-        live = number == self._journal.number
-        size = self._journal.size
-        if live and number == self._journal.number and size <= offset:
-            return None
-        live = live and number == self._journal.number
-        data = self._read(number, offset, min(PIECE, size - offset) if live else PIECE)
-        last = not live and len(data) < PIECE
-        found = split(data, last=last)
-        after = Position(number + 1, 0) if last else Position(number, offset + found.used)
-        if after == self.position:
-            return None
-        return Piece(found.frames, after, found.damaged)
+    def next(self, position: Position) -> Piece | None:
+        """Return the piece at a position, None where there is none yet; raises `OSError`."""
+        return self._next(position, PIECE) or self._next(position, LONG_PIECE)
 
     def advance(self, position: Position) -> None:
         """Go on from a position: what lies before it is in the database."""
         self.position = position
-        if self._file_number != position.file:
-            self.close()
 
     def opened_before_position(self) -> dict[int, bytes]:
         """Return the `Opened` of this file that no `Closed` has followed up to the position."""
         under_way: dict[int, bytes] = {}
         end, at = self.position.offset, 0
         while at < end:
-            data = self._read(self.position.file, at, min(PIECE, end - at))
+            data = self._read(self.position.file, at, min(LONG_PIECE, end - at))
             found = split(data, last=at + len(data) >= end or not data)
             if not found.used:
                 break
@@ -85,6 +74,18 @@ class JournalReader:
                 else:
                     under_way[request] = payload
         return under_way
+
+    def _next(self, position: Position, most: int) -> Piece | None:
+        number, offset = position.file, position.offset
+        size = self._journal.size
+        live = number == self._journal.number
+        if live and size <= offset:
+            return None
+        data = self._read(number, offset, min(most, size - offset) if live else most)
+        last = not live and len(data) < most
+        found = split(data, last=last)
+        after = Position(number + 1, 0) if last else Position(number, offset + found.used)
+        return Piece(found.frames, after, found.damaged) if after != position else None
 
     def close(self) -> None:
         """Close the file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -13,7 +13,8 @@ from shareai_cli.ledger.costs import Costs
 from shareai_cli.ledger.entries import Closed, Opened
 from shareai_cli.types import Attempt, Outcome
 
-Row = tuple[int | str | bytes | None, ...]
+Row = tuple[Any, ...]
+"""The values of `REQUEST_COLUMNS`."""
 
 MOST_NAMES: Final = 20_000
 """Names kept in memory; clients can make up models, so there is no end to them."""
@@ -21,8 +22,6 @@ MOST_NAMES: Final = 20_000
 LOOK_BACK: Final = 10_000
 """Requests among which a route's latest target is looked for."""
 
-_OUTCOME_CODES: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
-_BASIS_CODES: Final = {basis: code for code, basis in enumerate(BASES)}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -121,7 +120,7 @@ class Rows:
             number(connection, entry.provider_key),
             entry.status,
             entry.streamed,
-            _OUTCOME_CODES[entry.outcome],
+            OUTCOMES.index(entry.outcome),
             number(connection, entry.error),
             usage.prompt,
             usage.cached,
@@ -130,7 +129,7 @@ class Rows:
             usage.reasoning,
             cost.estimated_tokens,
             cost.nano,
-            _BASIS_CODES[cost.basis],
+            BASES.index(cost.basis),
             entry.first_token_us,
             entry.total_us,
             attempts[0].duration_us if ordinary else 0,

@@ -1,4 +1,4 @@
-"""What the accounts add up, written once: over rows, for the hourly sums, and over those.
+"""What reports add up: sums over hourly sums, and over rows where an hour is only in part asked for.
 
 `hourly` holds the sums of each hour by route, by target and by key, kept in the transaction that writes the
 rows, so a report reads some thousand sums instead of a million rows, and parts of an hour from the rows
@@ -36,28 +36,10 @@ SUMS: Final = {
     "first_token_us": "sum(first_token_us)",
     "total_us": "sum(total_us)",
 }
-"""Each sum's column in `hourly`, and what it is over rows."""
+"""Each sum's column in `hourly`, and what it is over rows; `HourlySums` works out the same."""
 
-_COLUMNS = ", ".join(SUMS)
 _OVER_ROWS = ", ".join(SUMS.values())
 _OVER_SUMS = ", ".join(f"sum({name})" for name in SUMS)
-_ADDED = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
-
-
-def add_batch(dimension: str) -> str:
-    """Return the statement that adds the rows of `batch` to the hourly sums of a dimension."""
-    return (
-        f"INSERT INTO hourly (dimension, hour, name, {_COLUMNS}) "  # noqa: S608 - constants
-        f"SELECT {DIMENSIONS[dimension]}, time_ms / {HOUR_MS}, {dimension}, {_OVER_ROWS} FROM batch "
-        f"GROUP BY 2, 3 ON CONFLICT (dimension, hour, name) DO UPDATE SET {_ADDED}"
-    )
-
-
-ADD_HOURS: Final = (
-    f"INSERT INTO hours (hour, first_id, last_id) SELECT time_ms / {HOUR_MS}, min(id), max(id) "  # noqa: S608
-    "FROM batch GROUP BY 1 ON CONFLICT (hour) DO UPDATE "
-    "SET first_id = min(first_id, excluded.first_id), last_id = max(last_id, excluded.last_id)"
-)
 
 
 def sums_by_name(dimension: str) -> str:

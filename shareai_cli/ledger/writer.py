@@ -18,6 +18,11 @@ from shareai_cli.ledger.mover import Mover
 BEAT: Final = 0.05
 """Seconds between two batches under load."""
 
+PAUSE: Final = 0.0001
+"""Seconds of sleep after each statement, so that the event loop need not wait for a time slice of the
+system's to end: where both have the same core, that would be milliseconds. (A lower priority would do the same
+until other processes want the core: then this thread would hold the interpreter's lock and not run.)"""
+
 SYNC: Final = 1.0
 """Seconds between two `fsync` of the journal: what a power loss may cost."""
 
@@ -92,7 +97,7 @@ class Writer:
         try:
             if self._journal.waiting:
                 self._journal.retry()
-            while self._mover.move_next():
+            while self._mover.move_next(pause=0.0 if urgent else PAUSE):
                 moved = True
             now = time.monotonic()
             if urgent or now - self._synced_at >= SYNC:
