@@ -37,7 +37,7 @@ _SLASH = 0x2F
 _authority = re.compile(rb"https?://([^/?#@]+)(?=[/?]|$)", re.IGNORECASE).match
 
 
-class _Refused(Exception):  # noqa: N818 - raised through the parser, which turns it into its own error
+class _Refused(Exception):
     """Stops the parser; `RequestReader.requests` then ends with the reason."""
 
 
@@ -209,14 +209,15 @@ class RequestReader:
         host = headers.get(b"host", b"")
         if host not in self._admission.good_hosts:
             self._admission.check_host(host, self._local)
-        if self._url[0] != _SLASH:
+        if self._url[0] != _SLASH or b"#" in self._url:
             self._check_target()
         if b"content-length" in headers:
             if int(headers[b"content-length"]) > limits.body_bytes:
                 raise self._too_large()
         elif b"transfer-encoding" in headers:
             self._check_coding(headers[b"transfer-encoding"])
-        self.wants_continue = b"expect" in headers and headers[b"expect"].lower() == b"100-continue"
+        if b"expect" in headers and version == "1.1":
+            self.wants_continue = headers[b"expect"].strip().lower() == b"100-continue"
         self._ends = (b"connection" in headers or version == "1.0") and not parser.should_keep_alive()
 
     def _check_old(self, version: str) -> None:
@@ -230,7 +231,7 @@ class RequestReader:
         if self._url == b"*" and self._method == "OPTIONS":
             return
         found = _authority(self._url)
-        if found is None:
+        if found is None or b"#" in self._url:
             raise MalformedRequest("The request's target is no path.")
         self._admission.check_host(found[1], self._local)
         path = self._url[found.end() :]
@@ -258,7 +259,7 @@ class RequestReader:
             Request(self._method, path, query, self._version, self._headers, body, self._peer)
         )
         self.state = DEAF if self._ends else HEAD
-        self._url = b""
+        self._first = self._url = b""
         self._headers = {}
         if pieces:
             self._pieces = []

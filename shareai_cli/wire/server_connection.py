@@ -96,7 +96,7 @@ class ServerConnection(asyncio.Protocol):
 
     def finish(self) -> None:
         """Close the connection if it is idle, else after the request that is under way."""
-        if self._phase == IDLE:
+        if self._phase == IDLE or (self._phase == HEAD_AWAITED and not self._reader.head_bytes):
             self._close()
 
     def abort(self) -> None:
@@ -158,6 +158,7 @@ class ServerConnection(asyncio.Protocol):
         """Take in that the client has left: nobody waits for what is under way."""
         if self._phase == BUSY:
             self.abort()
+        self._phase = CLOSING
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -242,7 +243,7 @@ class ServerConnection(asyncio.Protocol):
         except ShareAIError as error:
             self._replace(request, error)
         except asyncio.CancelledError as error:
-            if self._gone:
+            if self._gone or cast("asyncio.Task[None]", self._task).cancelling():
                 raise
             self._fail(request, error)
         except Exception as error:
@@ -295,9 +296,10 @@ class ServerConnection(asyncio.Protocol):
             if request.method == "HEAD" or response.status in _BODILESS:
                 self._transport.write(head)
                 return
-            write = self._transport.write
+            transport = self._transport
+            write = transport.write
             async for piece in pieces:
-                if self._gone:
+                if transport.is_closing():
                     return
                 if not piece:
                     continue
@@ -313,7 +315,7 @@ class ServerConnection(asyncio.Protocol):
             if not self._begun:
                 self._begun = True
                 end = head + end
-            if end and not self._gone:
+            if end and not transport.is_closing():
                 write(end)
         finally:
             close = getattr(pieces, "aclose", None)

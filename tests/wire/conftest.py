@@ -14,6 +14,7 @@ from shareai_cli.wire.deadlines import Deadlines
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.clock import FakeClock
 from tests.wire.asking import Asking
+from tests.wire.serving import Serving
 
 
 def pytest_asyncio_loop_factories(
@@ -40,6 +41,14 @@ async def asking(clock: FakeClock) -> AsyncIterator[Asking]:
     asking = Asking(Deadlines(3600.0, clock), clock)
     yield asking
     await asking.close()
+
+
+@pytest_asyncio.fixture
+async def serving(clock: FakeClock) -> AsyncIterator[Serving]:
+    """Return what makes servers, whose time limits pass only when a test says so."""
+    serving = Serving(clock)
+    yield serving
+    await serving.close()
 
 
 @pytest.fixture(scope="session")
