@@ -22,9 +22,7 @@ class Served:
         self.gateway = gateway
         self.first = first
         self.second = second
-        self.openai = openai.AsyncOpenAI(
-            base_url=gateway.base_url, api_key=gateway.key, http_client=gateway.client, max_retries=2
-        )
+        self.openai = openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=2)
 
 
 @pytest.fixture
@@ -32,7 +30,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with FaultUpstream() as first, FaultUpstream() as second:
         config = one_route(first.base_url, second.base_url)
         async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
-            yield Served(gateway, first, second)
+            served = Served(gateway, first, second)
+            yield served
+            await served.openai.close()
 
 
 async def test_openais_client_completes_streams_and_lists(served: Served) -> None:

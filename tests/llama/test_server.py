@@ -206,7 +206,7 @@ async def test_two_are_answered_and_more_than_may_wait_get_a_429(running: Runnin
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
         assert refused.json()["error"]["code"] == "engine_busy"
-        await pieces.aclose()
+        await reply.aclose()
     assert (await waiting).json()["choices"][0]["message"]["content"] == ANSWER
 
 
@@ -215,7 +215,7 @@ async def test_openais_own_client_reads_the_replies(running: Running) -> None:
     import openai
 
     async with openai.AsyncOpenAI(
-        api_key=SECRET, base_url=f"{running.client.base_url}/v1", http_client=running.client, max_retries=0
+        api_key=SECRET, base_url=f"{running.client.base_url}/v1", max_retries=0
     ) as client:
         stream = await client.chat.completions.create(
             model="shareai-demo",
