@@ -38,11 +38,9 @@ class Keys:
         Raises `AuthenticationFailed`.
         """
         presented = headers.get(b"authorization", b"")
-        scheme, _, key = presented.partition(b" ")
-        if scheme.lower() != b"bearer":
-            key = headers.get(b"api-key", b"")
-        key = key.strip()
-        caller = self._callers.get(digest(key)) if 0 < len(key) <= LONGEST_KEY else None
+        is_bearer = presented[:7].lower() == b"bearer "
+        key = presented[7:].strip() if is_bearer else headers.get(b"api-key", b"")
+        caller = self._callers.get(digest(key)) if len(key) <= LONGEST_KEY else None
         if caller is None:
             self.refused += 1
             raise AuthenticationFailed(

@@ -57,15 +57,12 @@ class Stream:
         await self._end()
 
 
-class Reply:
+class Reply(Struct):
     """What a stage hands back."""
 
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, body: bytes | Stream) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
+    status: int
+    headers: Headers
+    body: bytes | Stream
 
 
 class Choice(Struct, frozen=True):
@@ -80,73 +77,45 @@ class Choice(Struct, frozen=True):
     reason: str = ""
 
 
-class Exchange:
-    """One request and what has become known of it; each stage fills in what it finds out.
-
-    `begin` writes that the request is about to be sent upstream, `settle` how it ended. Only the first
-    call of `settle` counts; whoever sends the last bytes of a reply calls it before they go.
-    """
-
-    __slots__ = (
-        "answered",
-        "attempts",
-        "begin",
-        "caller",
-        "completion_bytes",
-        "error_code",
-        "fields",
-        "first_content_at",
-        "identity",
-        "model",
-        "price_as",
-        "provider_key",
-        "public_id",
-        "request",
-        "route",
-        "settle",
-        "started",
-        "status",
-        "streamed",
-        "target",
-        "usage",
-        "wants_usage",
-    )
-
-    def __init__(self, request: Request, identity: int, public_id: str, started: float) -> None:
-        self.request = request
-        self.identity = identity
-        self.public_id = public_id
-        self.started = started
-        self.caller: Caller | None = None
-        self.fields: Fields = {}
-        self.model = ""
-        self.route = ""
-        self.streamed = False
-        self.wants_usage = False
-        self.attempts: list[Attempt] = []
-        self.target: Target | None = None
-        """Who was asked last: who answered, where `answered`."""
-        self.answered = False
-        self.price_as = ""
-        self.provider_key = ""
-        self.usage: Usage | None = None
-        self.completion_bytes = 0
-        self.first_content_at = 0.0
-        self.status = 0
-        self.error_code = ""
-        self.begin: Callable[[], None] = _nothing
-        self.settle: Callable[[Outcome], None] = _not_settled
-
-    def __repr__(self) -> str:
-        return f"<Exchange {self.public_id} {self.model!r} [attempts: {len(self.attempts)}]>"
-
-
 def _nothing() -> None:
     """Stand in for `begin` until the record stage puts its own there."""
 
 
 def _not_settled(outcome: Outcome) -> None:
     """Stand in for `settle` likewise."""
+
+
+class Exchange(Struct, eq=False):
+    """One request and what has become known of it; each stage fills in what it finds out."""
+
+    request: Request
+    identity: int
+    public_id: str
+    started: float
+    caller: Caller | None = None
+    fields: Fields = {}
+    model: str = ""
+    route: str = ""
+    streamed: bool = False
+    wants_usage: bool = False
+    attempts: list[Attempt] = []
+    target: Target | None = None
+    """Who was asked last: who answered, where `answered`."""
+    answered: bool = False
+    price_as: str = ""
+    provider_key: str = ""
+    usage: Usage | None = None
+    completion_bytes: int = 0
+    first_content_at: float = 0.0
+    status: int = 0
+    error_code: str = ""
+    begin: Callable[[], None] = _nothing
+    """Writes that the request is about to be sent upstream."""
+    settle: Callable[[Outcome], None] = _not_settled
+    """Writes how it ended, before the last bytes of the reply go; only the first call counts."""
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.public_id} {self.model!r} [attempts: {len(self.attempts)}]>"
 
 
 Replying = Coroutine[Any, Any, Reply]

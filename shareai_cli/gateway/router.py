@@ -101,7 +101,7 @@ def in_order(
     if strategy == "weighted" and len(targets) > 1:
         drawn = sorted(targets, key=lambda one: _draw(one.weight, chance()), reverse=True)
         return tuple(one.target for one in drawn)
-    return tuple(one.target for one in targets)
+    return tuple([one.target for one in targets])
 
 
 def _draw(weight: int, chance: float) -> float:
