@@ -74,7 +74,7 @@ class Gateway:
         self.requests = 0
         self.admin: Respond | None = None
         self._clock = clock
-        self._ids = RequestIds(wall_clock)
+        self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
         self._recorder = Recorder(ledger, clock, wall_clock, observe)
         self._path = self._compose(self._recorder, wall_clock)

@@ -10,7 +10,7 @@ import pytest
 from shareai_cli.gateway.record import CLIENT_LEFT
 from shareai_cli.types import Attempt, Outcome, Usage
 from tests.support.behaviours import chat, events, reply, silence, status, stream
-from tests.support.gateway import CALLER, NOW, Gate, cancelled, chat_body, fingerprint
+from tests.support.gateway import CALLER, NOW, FakeLedger, Gate, cancelled, chat_body, fingerprint
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import turns, until
 
@@ -196,3 +196,13 @@ async def test_many_at_once_are_each_settled_once() -> None:
         await asyncio.wait(asking)
         assert len(gate.ledger.closed_entries) == len(gate.ledger.opened_entries) == 60
         assert len({entry.request for entry in gate.ledger.closed_entries}) == 60
+
+
+async def test_numbers_go_on_where_the_accounts_end() -> None:
+    """Also where the clock was set back between two runs: no number is given twice."""
+    ledger = FakeLedger()
+    ledger.newest_request = (1 << 62) + 5
+    async with FaultUpstream() as a, Gate({"a": a}, ledger=ledger) as gate:
+        answer = await gate.ask("a/m")
+        assert gate.closed.request == (1 << 62) + 6
+        assert answer.headers["x-request-id"] == "req_4000000000000006"

@@ -70,7 +70,7 @@ class FakeLedger:
     def __init__(self) -> None:
         self.salt = b"s" * 16
         self.store = FakeStore()
-        self.newest = 0
+        self.newest_request = 0
         self.opened_entries: list[Opened] = []
         self.closed_entries: list[Closed] = []
         self.problem: str | None = None
@@ -158,13 +158,14 @@ class Gate:
         keys: Mapping[str, int] | None = None,
         strategy: str = "priority",
         comments: float = 0.0,
+        ledger: FakeLedger | None = None,
         catalogue: Callable[[str], Collection[str]] = lambda name: (),
         timeouts: TimeLimits | None = None,
         **provider: Any,
     ) -> None:
         """`upstreams` are providers by name, `keys` how many each has (1), `provider` further settings."""
         self.clock = FakeClock()
-        self.ledger = FakeLedger()
+        self.ledger = ledger or FakeLedger()
         self.fleet = FakeFleet()
         self.deadlines = Deadlines(3600.0, self.clock)
         self.observed: list[Closed] = []
