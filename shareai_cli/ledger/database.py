@@ -18,6 +18,16 @@ BUSY_MS: Final = 2000
 
 _STATEMENTS: Final = 128
 
+_ERRORS: Final = {
+    "SQLITE_BUSY": ("The database is locked by another program.", "Close the program that has it open."),
+    "SQLITE_FULL": ("The disk has no room for the database.", "Make room on it."),
+    "SQLITE_READONLY": ("The database is read-only.", "Let this user write the file and its folder."),
+    "SQLITE_CANTOPEN": ("The database cannot be opened.", "Let this user write the file and its folder."),
+    "SQLITE_CORRUPT": ("The database is damaged.", "Put a backup in its place, or move it away."),
+    "SQLITE_NOTADB": ("This is not a database.", "Put a backup in its place, or move it away."),
+}
+"""What to say, by how SQLite's name of an error begins (sqlite.org/rescode.html)."""
+
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the database for writing, and make or migrate it; raises `LedgerUnavailable`."""
@@ -58,38 +68,25 @@ def understood(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise LedgerUnavailable(*_reason(path, error)) from None
+        raise LedgerUnavailable(f"{path}: {explain(error)}", hint=_remedy(error)) from None
 
 
 def explain(error: Exception) -> str:
-    """Say in a sentence what keeps the accounts from being written."""
+    """Say in a sentence what keeps the accounts from being read or written."""
     if isinstance(error, OSError):
-        return f"The disk refuses the accounts ({error.strerror or error})."
-    code = getattr(error, "sqlite_errorname", "")
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return "The database is locked by another program."
-    if code.startswith("SQLITE_FULL"):
-        return "The disk has no room for the database."
-    if code.startswith("SQLITE_READONLY"):
-        return "The database cannot be written: it is read-only."
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return "The database is damaged."
-    return f"The database cannot be written ({error})."
+        return f"The accounts cannot be kept there ({error.strerror or error})."
+    known = _known(error)
+    return known[0] if known else f"The database cannot be used ({error})."
 
 
-def _reason(path: Path, error: Exception) -> tuple[str]:
-    return (f"{path}: {explain(error)} {_remedy(error)}".strip(),)
+def _remedy(error: Exception) -> str | None:
+    known = _known(error)
+    return known[1] if known else None
 
 
-def _remedy(error: Exception) -> str:
-    code = getattr(error, "sqlite_errorname", "")
-    if code.startswith("SQLITE_BUSY"):
-        return "Close the program that has it open."
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return "Move it away to begin new accounts, or put a backup in its place."
-    if code.startswith("SQLITE_FULL"):
-        return "Make room, and start again."
-    return ""
+def _known(error: Exception) -> tuple[str, str] | None:
+    name = getattr(error, "sqlite_errorname", "")
+    return next((said for start, said in _ERRORS.items() if name.startswith(start)), None)
 
 
 def _refuse_newer(path: Path) -> None:

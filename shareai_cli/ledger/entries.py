@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 
 from msgspec import Struct
@@ -75,7 +75,7 @@ class RequestIds:
 
     def __init__(self, wall_clock: WallClock = time.time, newest: int = 0) -> None:
         self._wall_clock = wall_clock
-        self._start = secrets.randbits(_COUNTER_BITS - 1)
+        self._start = int.from_bytes(os.urandom(4)) >> (32 - _COUNTER_BITS + 1)
         self._last = newest
 
     def next(self) -> int:

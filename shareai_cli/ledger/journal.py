@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 FILE_BYTES: Final = 64 << 20
 """Size at which a new file begins."""
 
@@ -20,6 +22,13 @@ _SUFFIX: Final = ".journal"
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 Write = Callable[[int, bytes], int]
+
+
+class Position(Struct, frozen=True, order=True):
+    """A place in the journal: the number of a file, and a byte in it."""
+
+    file: int
+    offset: int
 
 
 def file_of(folder: Path, number: int) -> Path:
@@ -105,6 +114,11 @@ class Journal:
             if written[0] != self._synced[0]:
                 _sync_folder(self._folder)
             self._synced = written
+
+    @property
+    def end(self) -> Position:
+        """Where the next entry will stand."""
+        return Position(self.number, self.size)
 
     @property
     def synced(self) -> bool:

@@ -16,9 +16,9 @@ from shareai_cli.ledger.costs import Costs, Prices
 from shareai_cli.ledger.database import understood
 from shareai_cli.ledger.entries import Closed, Opened
 from shareai_cli.ledger.frames import frame
-from shareai_cli.ledger.journal import FILE_BYTES, Journal, Write, file_numbers
+from shareai_cli.ledger.journal import FILE_BYTES, Journal, Position, Write, file_numbers
 from shareai_cli.ledger.mover import Mover
-from shareai_cli.ledger.reader import JournalReader, Position
+from shareai_cli.ledger.reader import JournalReader
 from shareai_cli.ledger.rows import Rows
 from shareai_cli.ledger.store import Store
 from shareai_cli.ledger.writer import Writer
@@ -158,7 +158,7 @@ class Ledger:
         self._writer.close()
         self._journal.close()
         try:
-            self._mover.finish()
+            self._mover.finish(b"".join(self._journal.waiting))
         except (sqlite3.Error, OSError):
             pass  # all of it is in the journal, and taken in at the next start
         finally:

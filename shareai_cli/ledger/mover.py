@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from shareai_cli.ledger.entries import Closed, Opened
-from shareai_cli.ledger.frames import CLOSED, Frame, decode_closed, decode_opened
+from shareai_cli.ledger.frames import CLOSED, Frame, decode_closed, decode_opened, split
 from shareai_cli.ledger.hourly import HourlySums
-from shareai_cli.ledger.journal import file_numbers, file_of
-from shareai_cli.ledger.reader import JournalReader, Position
+from shareai_cli.ledger.journal import Position, file_numbers, file_of
+from shareai_cli.ledger.reader import JournalReader
 from shareai_cli.ledger.rows import Row, Rows
 from shareai_cli.ledger.schema import REQUEST_COLUMNS
 from shareai_cli.ledger.store import Store
@@ -87,13 +87,18 @@ class Mover:
         self._under_way = {}
         self._stored = set()
 
-    def finish(self) -> None:
-        """Leave nothing in the journal: its last file was closed, and nobody writes to it any more."""
+    def finish(self, refused: bytes) -> None:
+        """Leave nothing in the journal, now that nobody writes to it; `refused` is what its disk refused."""
         while self.move_next():
             pass
-        self.settle_under_way()
         after = Position(self._reader.position.file + 1, 0)
+        under_way = dict(self._under_way)
         with self._store.transaction() as connection:
+            batch = _Batch(connection, self._rows, 0.0, check=True)
+            batch.take(split(refused, last=True).frames, under_way)
+            batch.close_all(under_way)
+            batch.finish()
+            connection.execute("DELETE FROM under_way")
             _set_position(connection, after)
         self._reader.advance(after)
         self.delete_moved_files()
@@ -117,14 +122,14 @@ class Mover:
                 file.unlink(missing_ok=True)
         self.has_moved_files = False
 
+    @property
+    def position(self) -> Position:
+        """What lies before it in the journal is in the database."""
+        return self._reader.position
+
     def unmoved_bytes(self) -> int:
         """Return the size of what is not in the database yet."""
-        position = self._reader.position
-        sizes = 0
-        for number in file_numbers(self._folder):
-            if number >= position.file:
-                sizes += file_of(self._folder, number).stat().st_size
-        return max(sizes - position.offset, 0)
+        return self._reader.unmoved_bytes()
 
     def _move(self, pause: float, *, check: bool) -> bool:
         begin = position = self._reader.position

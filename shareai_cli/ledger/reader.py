@@ -8,20 +8,13 @@ from typing import BinaryIO, Final
 from msgspec import Struct
 
 from shareai_cli.ledger.frames import CLOSED, LONGEST_PAYLOAD, Frame, split
-from shareai_cli.ledger.journal import Journal, file_of
+from shareai_cli.ledger.journal import Journal, Position, file_of
 
 PIECE: Final = 8 << 10
 """Bytes that are read at once, some thirty requests: taking them apart holds the interpreter's lock."""
 
 LONG_PIECE: Final = 2 * LONGEST_PAYLOAD
 """Bytes that are read where an entry is longer than a piece."""
-
-
-class Position(Struct, frozen=True, order=True):
-    """A place in the journal; everything before it is in the database."""
-
-    file: int
-    offset: int
 
 
 class Piece(Struct, frozen=True):
@@ -47,8 +40,15 @@ class JournalReader:
 
     def has_more(self) -> bool:
         """Tell whether there may be something behind the position."""
-        journal, position = self._journal, self.position
-        return position.file != journal.number or position.offset < journal.size
+        return self.position < self._journal.end
+
+    def unmoved_bytes(self) -> int:
+        """Return the size of what lies behind the position."""
+        position, end = self.position, self._journal.end
+        if position.file == end.file:
+            return max(end.offset - position.offset, 0)
+        sizes = [self._size(number) for number in range(position.file, end.file)]
+        return max(sum(sizes) - position.offset, 0) + end.offset
 
     def next(self, position: Position) -> Piece | None:
         """Return the piece at a position, None where there is none yet; raises `OSError`."""
@@ -93,6 +93,12 @@ class JournalReader:
             self._file.close()
             self._file = None
         self._file_number = -1
+
+    def _size(self, number: int) -> int:
+        try:
+            return file_of(self._folder, number).stat().st_size
+        except OSError:
+            return 0
 
     def _read(self, number: int, offset: int, size: int) -> bytes:
         if self._file_number != number:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import TYPE_CHECKING, Final
 
 from shareai_cli.ledger.sums import SUMS
@@ -126,7 +126,7 @@ def migrations() -> Migrations:
         for table in ("names", "targets"):
             row = {"id": 0, "name": ""} | ({"price_as": ""} if table == "targets" else {})
             db.table(table).insert(row)
-        row = {"id": 1, "salt": secrets.token_bytes(SALT_BYTES), "journal_file": 0, "journal_offset": 0}
+        row = {"id": 1, "salt": os.urandom(SALT_BYTES), "journal_file": 0, "journal_offset": 0}
         db.table("ledger").insert(row)
 
     return steps

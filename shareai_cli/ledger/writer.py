@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 import threading
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from shareai_cli.ledger.costs import Costs
 from shareai_cli.ledger.database import explain
-from shareai_cli.ledger.journal import Journal
+from shareai_cli.ledger.journal import Journal, Position
 from shareai_cli.ledger.mover import Mover
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
 
 BEAT: Final = 0.05
 """Seconds between two batches under load."""
 
 PAUSE: Final = 0.0001
 """Seconds of sleep after each statement, so that the event loop need not wait for a time slice of the
-system's to end: where both have the same core, that would be milliseconds. (A lower priority would do the same
+system's to end: on one core, that would be milliseconds. (A lower priority would do the same
 until other processes want the core: then this thread would hold the interpreter's lock and not run.)"""
 
 SYNC: Final = 1.0
@@ -36,12 +39,15 @@ class Writer:
         self._costs = costs
         self._wake = threading.Event()
         self._end = False
-        self._settling: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._settling: deque[_Settling] = deque()
         self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
         self._synced_at = 0.0
         self.asleep = False
         """Whether an entry has to call `wake`."""
         self.problem: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Writer [{self._mover}, problem: {self.problem}]>"
 
     def start(self) -> None:
         """Begin."""
@@ -54,9 +60,13 @@ class Writer:
 
     async def settled(self) -> None:
         """Return when what was taken in before is in the database, or the disk has refused it."""
+        if not self._thread.is_alive():
+            return
+        import asyncio  # here, as a command that only reads the accounts has no need of it
+
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._settling.append((loop, future))
+        future: Future[None] = loop.create_future()
+        self._settling.append(_Settling(self._journal.end, loop, future))
         self.wake()
         await future
 
@@ -67,54 +77,86 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        while not self._end:
             self._wake.clear()
-            end = self._end
-            settling = len(self._settling)
-            moved = self._work(urgent=end)
-            for _ in range(settling):
-                _tell(*self._settling.popleft())
-            if end:
-                return
+            moved = self._work(PAUSE)
             self._rest(moved)
+        self._synced_at = 0.0
+        self._work(0.0)
 
     def _rest(self, moved: bool) -> None:
+        """Sleep until there is something to do: entries, somebody who waits, the next look at the disk."""
         if moved:
             self._wake.wait(BEAT)
             return
         self.asleep = True
-        if self._mover.has_more():
-            return
-        busy = self.problem or self._journal.waiting or not self._journal.synced
-        woken = self._wake.wait(None if self._costs.prepared and not busy else SYNC)
+        woken = self._came_meanwhile() or self._wake.wait(SYNC if self._must_look_again() else None)
         self.asleep = False
         if not woken:
             self._costs.prepare()  # now, so that no request's row has to wait for it
 
-    def _work(self, *, urgent: bool) -> bool:
+    def _came_meanwhile(self) -> bool:
+        """Tell whether an entry came before this thread could say that it sleeps."""
+        return self._mover.has_more() and not self.problem
+
+    def _must_look_again(self) -> bool:
+        return bool(
+            self.problem
+            or self._journal.waiting
+            or not self._journal.synced
+            or self._mover.has_moved_files
+            or not self._costs.prepared
+        )
+
+    def _work(self, pause: float) -> bool:
         """Do what there is to do; True where entries were moved."""
         moved = False
+        settling = len(self._settling)
         try:
             if self._journal.waiting:
                 self._journal.retry()
-            while self._mover.move_next(pause=0.0 if urgent else PAUSE):
+            self._sync_when_due()
+            while self._mover.move_next(pause):
                 moved = True
-            now = time.monotonic()
-            if urgent or now - self._synced_at >= SYNC:
-                self._synced_at = now
-                self._journal.sync()
-                if self._mover.has_moved_files:
-                    self._mover.delete_moved_files()
+                settling -= self._tell_settled()
+                self._sync_when_due()
             self.problem = None
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever it is, requests go on, and the next round tries again
             self.problem = explain(error)
+        for _ in range(settling):
+            self._settling.popleft().tell()
         return moved
 
+    def _sync_when_due(self) -> None:
+        now = time.monotonic()
+        if now - self._synced_at < SYNC:
+            return
+        self._synced_at = now
+        self._journal.sync()
+        if self._mover.has_moved_files:
+            self._mover.delete_moved_files()
 
-def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    def done() -> None:
-        if not future.done():
-            future.set_result(None)
+    def _tell_settled(self) -> int:
+        told = 0
+        while self._settling and self._settling[0].end <= self._mover.position:
+            self._settling.popleft().tell()
+            told += 1
+        return told
 
-    with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-        loop.call_soon_threadsafe(done)
+
+class _Settling(Struct, frozen=True):
+    """Somebody who waits until the database holds the journal up to `end`."""
+
+    end: Position
+    loop: AbstractEventLoop
+    future: Future[None]
+
+    def tell(self) -> None:
+        """Let them go on."""
+
+        def done() -> None:
+            if not self.future.done():
+                self.future.set_result(None)
+
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            self.loop.call_soon_threadsafe(done)
