@@ -95,12 +95,10 @@ class Gateway:
             keep_alive(lambda: self.current.settings.server.keep_alive_comments),
         ]
         handler: Handler = Failover(
-            self.current.route,
+            self.current,
             Upstream(self._clock, wall_clock),
             self.health,
             RetryBudget(self._clock),
-            self.current.endpoint,
-            self.current.standing,
             self._clock,
         )
         for stage in reversed(stages):

@@ -13,15 +13,18 @@ from shareai_cli.secrets import digest
 from shareai_cli.types import Caller
 
 LONGEST_KEY = 512
+MOST_PRESENTED = 4096
 
 
 class Keys:
     """The keys that are valid now, by their digest."""
 
-    __slots__ = ("_callers", "refused")
+    __slots__ = ("_callers", "_presented", "refused")
 
     def __init__(self, callers: Mapping[bytes, Caller]) -> None:
         self._callers = callers
+        self._presented: dict[bytes, Caller] = {}
+        """Header values that were found valid, so that each is hashed once."""
         self.refused = 0
         """Requests refused for their key since the start: counted, never written."""
 
@@ -31,6 +34,7 @@ class Keys:
     def replace(self, callers: Mapping[bytes, Caller]) -> None:
         """Take up a changed set of keys at once."""
         self._callers = callers
+        self._presented = {}
 
     def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Return who presents `Authorization: Bearer` (or OpenAI's Azure form, `api-key`).
@@ -38,6 +42,9 @@ class Keys:
         Raises `AuthenticationFailed`.
         """
         presented = headers.get(b"authorization", b"")
+        known = self._presented.get(presented)
+        if known is not None:
+            return known
         is_bearer = presented[:7].lower() == b"bearer "
         key = presented[7:].strip() if is_bearer else headers.get(b"api-key", b"")
         caller = self._callers.get(digest(key)) if len(key) <= LONGEST_KEY else None
@@ -47,6 +54,8 @@ class Keys:
                 "The API key is missing or not valid.",
                 hint="Send 'Authorization: Bearer sk-shareai-...'; 'shareai key create NAME' makes a key.",
             )
+        if is_bearer and len(self._presented) < MOST_PRESENTED:
+            self._presented[presented] = caller
         return caller
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from shareai_cli.config import RouteSettings, Settings
 from shareai_cli.errors import ConnectionRefused, ModelUnavailable
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints, PoolFactory, node_endpoint
-from shareai_cli.gateway.exchange import Choice, Exchange
+from shareai_cli.gateway.exchange import Choice
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health, Standing
 from shareai_cli.gateway.models import ModelDirectory
@@ -47,10 +47,9 @@ class Current:
         self._health = health
         self._directory = directory
         self._chance = chance
-        self.settings = settings
         self.endpoints = Endpoints.build(settings.providers, environ, make_pool)
-        self._providers = frozenset((*settings.providers, NODE))
         self._node: Endpoint | None = None
+        self._take_up(settings)
 
     def __repr__(self) -> str:
         return f"<Current [providers: {len(self._providers) - 1}, routes: {len(self.routes)}]>"
@@ -72,12 +71,21 @@ class Current:
         """
         former = self.endpoints
         self.endpoints = Endpoints.build(settings.providers, self._environ, self._make_pool, former)
-        self.settings = settings
-        self._providers = frozenset((*settings.providers, NODE))
+        self._take_up(settings)
         self._health.forget_keys()
         self._directory.forget()
         kept = self.pools()
         return [pool for pool in {one.pool for one in former} if pool not in kept]
+
+    def _take_up(self, settings: Settings) -> None:
+        self.settings = settings
+        self._providers = frozenset((*settings.providers, NODE))
+        self._untroubled = {
+            route.name: Choice(route.name, in_order(route.strategy, route.targets, self._chance))
+            for route in settings.routes.values()
+            if route.strategy == "priority"
+        }
+        """What routes come to, as long as nothing is known against any target."""
 
     def pools(self) -> set[Pool]:
         """Return every pool that is in use."""
@@ -86,14 +94,18 @@ class Current:
             pools.add(self._node.pool)
         return pools
 
-    async def route(self, exchange: Exchange) -> Choice:
-        """Answer which targets an exchange's model means, and in which order; the path's router.
+    def route(self, model: str) -> Choice | None:
+        """Return a model's targets in their order; None for a bare id, which `look_up` resolves."""
+        if self._health.untroubled and (choice := self._untroubled.get(model)) is not None:
+            return choice
+        plan = named_plan(model, self.routes, self._providers)
+        return self._choose(plan) if plan is not None else None
 
-        Raises `UnknownModel`.
-        """
-        plan = named_plan(exchange.model, self.routes, self._providers)
-        if plan is None:
-            plan = await self._offered(exchange.model)
+    async def look_up(self, model: str) -> Choice:
+        """Return the targets of a bare model id in their order; raises `UnknownModel`."""
+        return self._choose(await self._offered(model))
+
+    def _choose(self, plan: Plan) -> Choice:
         if self._health.untroubled:
             return Choice(plan.route, in_order(plan.strategy, plan.targets, self._chance))
         return choose(plan, self.standing, self._chance)
@@ -124,20 +136,20 @@ class Current:
             return self._health.standing(target, (), has_check=False)
         return self._health.standing(target, endpoint.fingerprints(), endpoint.check is not None)
 
-    async def endpoint(self, name: str) -> Endpoint:
-        """Return a provider's endpoint, or the node agent's; raises `ConnectionRefused`."""
-        if name == NODE:
-            return await self._node_endpoint()
-        endpoint = self.endpoints.find(name)
-        if endpoint is None:
-            raise ConnectionRefused(f"provider '{name}' was removed from the configuration")
-        return endpoint
+    def endpoint(self, provider: str) -> Endpoint | None:
+        """Return a provider's endpoint; None for the node agent's, which moves when it is started again."""
+        return self.endpoints.find(provider)
+
+    async def await_endpoint(self, provider: str) -> Endpoint:
+        """Return the node agent's endpoint once there is one; raises `ConnectionRefused`."""
+        if provider != NODE:
+            raise ConnectionRefused(f"provider '{provider}' was removed from the configuration")
+        return await self._node_endpoint()
 
     def _known(self, name: str) -> Endpoint | None:
         return self._node if name == NODE else self.endpoints.find(name)
 
     async def _node_endpoint(self) -> Endpoint:
-        """Return the node agent's endpoint; it moves when the agent is started again."""
         found = self._fleet.origin()
         if found is None:
             try:

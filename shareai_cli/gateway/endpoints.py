@@ -10,7 +10,7 @@ from shareai_cli.config import CheckStyle, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.secrets import Secret, SecretReference, resolve
 from shareai_cli.types import NODE, Clock
-from shareai_cli.wire.client import Origin, Pool, parse_base_url
+from shareai_cli.wire.client import Origin, Pool, Timeouts, parse_base_url
 from shareai_cli.wire.deadlines import Deadlines
 
 NODE_LIMITS = TimeLimits(connect=10, head=300, content=300, gap=120, total=600)
@@ -24,12 +24,14 @@ ANTHROPIC_VERSION = b"2023-06-01"
 class EndpointKey:
     """One of a provider's keys: shown by its fingerprint, sent in a request's head, never printed."""
 
-    __slots__ = ("_secret", "fingerprint", "reference")
+    __slots__ = ("_secret", "fingerprint", "head", "reference")
 
     def __init__(self, secret: Secret | None, reference: str) -> None:
         self._secret = secret
         self.reference = reference
         self.fingerprint = secret.fingerprint if secret is not None else NO_KEY
+        self.head = b""
+        """The head of a chat completion's request with this key, up to its Content-Length."""
 
     def __repr__(self) -> str:
         return f"<EndpointKey {self.reference} {self.fingerprint}>"
@@ -59,8 +61,8 @@ class EndpointKey:
 class Endpoint:
     """One provider or node, ready to be asked."""
 
-    __slots__ = ("_heads", "_turn", "check", "keys", "limits", "name", "origin", "pool", "prefix",
-                 "price_as", "settings", "stream_usage")  # fmt: skip
+    __slots__ = ("_turn", "check", "keys", "limits", "name", "origin", "pool", "prefix",
+                 "price_as", "settings", "stream_timeouts", "stream_usage", "timeouts")  # fmt: skip
 
     def __init__(self, settings: ProviderSettings, keys: list[EndpointKey], pool: Pool) -> None:
         self.settings = settings
@@ -73,19 +75,15 @@ class Endpoint:
         self.check = settings.check
         self.pool = pool
         self._turn = 0
-        self._heads = {
-            key.fingerprint: self._head(
-                b"POST", "/chat/completions", key.authorization() + b"Content-Type: application/json\r\n"
-            )
-            for key in keys
-        }
+        limits = settings.timeouts
+        self.timeouts = Timeouts(limits.connect, limits.total, limits.total)
+        self.stream_timeouts = Timeouts(limits.connect, min(limits.head, limits.total), limits.total)
+        for key in keys:
+            fields = key.authorization() + b"Content-Type: application/json\r\n"
+            key.head = self._head(b"POST", "/chat/completions", fields)
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.name} {self.settings.base_url} [keys: {len(self.keys)}]>"
-
-    def head(self, key: EndpointKey) -> bytes:
-        """Return the head of a chat completion's request, up to its Content-Length."""
-        return self._heads[key.fingerprint]
 
     def get_head(self, path: str, key: EndpointKey) -> bytes:
         """Return the head of a free call, a GET of `path` under the base URL."""

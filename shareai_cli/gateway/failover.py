@@ -5,7 +5,10 @@ Deciding is the router's and health's part; here is only the acting. The last st
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
 
 from shareai_cli.errors import NoTargetLeft, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
@@ -18,15 +21,28 @@ from shareai_cli.types import Attempt, Clock, Target
 
 MOST_ATTEMPTS = 16
 TOTAL_SECONDS = 600.0
-"""The budget of one request: attempts, and the time in which the last of them has to have answered."""
+"""The budget of one request: attempts, and the time in which any but the first has to have answered."""
 
 SHORTEST_RETRY_AFTER = 1.0
 
-Router = Callable[[Exchange], Awaitable[Choice]]
-FindEndpoint = Callable[[str], Awaitable[Endpoint]]
-"""Raises `UpstreamError` where the provider or node is not there just now."""
 
-FindStanding = Callable[[Target], Standing]
+class Surroundings(Protocol):
+    """What this stage asks of the configuration in force. What is known is answered without a wait."""
+
+    def route(self, model: str) -> Choice | None:
+        """Return the targets that a model means; None where that has to be looked up."""
+
+    async def look_up(self, model: str) -> Choice:
+        """Return the targets that a model means after asking who offers it; raises `UnknownModel`."""
+
+    def endpoint(self, provider: str) -> Endpoint | None:
+        """Return where a provider or node is; None where that has to be waited for."""
+
+    async def await_endpoint(self, provider: str) -> Endpoint:
+        """Return where a provider or node is; raises `UpstreamError` where it is not there just now."""
+
+    def standing(self, target: Target) -> Standing:
+        """Tell how a target stands."""
 
 
 class Failover:
@@ -34,52 +50,46 @@ class Failover:
 
     def __init__(
         self,
-        router: Router,
+        surroundings: Surroundings,
         upstream: Upstream,
         health: Health,
         retries: RetryBudget,
-        find_endpoint: FindEndpoint,
-        find_standing: FindStanding,
         clock: Clock,
     ) -> None:
-        self._router = router
+        self._surroundings = surroundings
         self._upstream = upstream
         self._health = health
         self._retries = retries
-        self._find_endpoint = find_endpoint
-        self._find_standing = find_standing
         self._clock = clock
 
     async def __call__(self, exchange: Exchange) -> Reply:
         """Answer from the first target that can; raises `NoTargetLeft` where none can."""
-        route = await self._router(exchange)
-        exchange.route = route.route
+        surroundings, model = self._surroundings, exchange.model
+        choice = surroundings.route(model) or await surroundings.look_up(model)
+        exchange.route = choice.route
         exchange.begin()
         self._retries.count_request()
-        until = self._clock() + TOTAL_SECONDS
         reasons: list[str] = []
-        for target in route.targets:
-            reply = await self._try_target(exchange, target, until, reasons)
+        for target in choice.targets:
+            reply = await self._try_target(exchange, target, reasons)
             if reply is not None:
                 return reply
-        raise self._nothing_left(exchange, route, reasons)
+        raise self._nothing_left(exchange, choice, reasons)
 
-    async def _try_target(
-        self, exchange: Exchange, target: Target, until: float, reasons: list[str]
-    ) -> Reply | None:
+    async def _try_target(self, exchange: Exchange, target: Target, reasons: list[str]) -> Reply | None:
         """Try a target with each of its keys that may be used; None sends the request on."""
+        surroundings, provider = self._surroundings, target.provider
         try:
-            endpoint = await self._find_endpoint(target.provider)
+            endpoint = surroundings.endpoint(provider) or await surroundings.await_endpoint(provider)
         except UpstreamError as error:
             exchange.attempts.append(Attempt(target.name, "", error.outcome, 0, 0))
             reasons.append(f"{target.name}: {error.message}")
-            self._failed(exchange, target, "", Failure(FAILED, error.message), self._clock())
+            self._failed(exchange, target, "", self._clock(), Failure(FAILED, error.message))
             return None
         for key in self._usable(target, endpoint):
-            remaining = until - self._clock()
-            if remaining <= 0 or not self._may_ask(exchange, target):
+            if exchange.attempts and not self._may_retry(exchange, target):
                 return None
-            result = await self._ask(exchange, endpoint, target, key, remaining)
+            result = await self._ask(exchange, endpoint, target, key)
             if isinstance(result, Reply):
                 return result
             reasons.append(f"{target.name}: {result.reason}")
@@ -88,28 +98,31 @@ class Failover:
         return None
 
     async def _ask(
-        self, exchange: Exchange, endpoint: Endpoint, target: Target, key: EndpointKey, remaining: float
+        self, exchange: Exchange, endpoint: Endpoint, target: Target, key: EndpointKey
     ) -> Reply | Failure:
         health = self._health
-        asked_at = health.asked(target)
-
-        def broken(error: UpstreamError) -> None:
-            self._failed(exchange, target, key.fingerprint, Failure(FAILED, error.message), asked_at)
-
+        now = health.asked(target)
+        remaining = exchange.started + TOTAL_SECONDS - now if exchange.attempts else math.inf
+        broken = partial(self._broken, exchange, target, key.fingerprint, now) if exchange.streamed else None
         result: Reply | Failure | None = None
         try:
-            result = await self._upstream.attempt(exchange, endpoint, target, key, remaining, broken)
+            result = await self._upstream.attempt(exchange, endpoint, target, key, now, remaining, broken)
         finally:
             if result is None:
                 health.abandoned(target)
         if isinstance(result, Reply):
             health.succeeded(target)
         else:
-            self._failed(exchange, target, key.fingerprint, result, asked_at)
+            self._failed(exchange, target, key.fingerprint, now, result)
         return result
 
+    def _broken(
+        self, exchange: Exchange, target: Target, key: str, asked_at: float, error: UpstreamError
+    ) -> None:
+        self._failed(exchange, target, key, asked_at, Failure(FAILED, error.message))
+
     def _failed(
-        self, exchange: Exchange, target: Target, key: str, failure: Failure, asked_at: float
+        self, exchange: Exchange, target: Target, key: str, asked_at: float, failure: Failure
     ) -> None:
         self._health.failed(
             target,
@@ -129,25 +142,24 @@ class Failover:
             key for key in keys if self._health.key_standing(target, key.fingerprint).state is State.SERVING
         ]
 
-    def _may_ask(self, exchange: Exchange, target: Target) -> bool:
+    def _may_retry(self, exchange: Exchange, target: Target) -> bool:
         """Whether the request's budget, and the one for retries, leave another attempt.
 
         A target that is well may always be asked: moving on to it makes no outage worse.
         """
-        if not exchange.attempts:
-            return True
-        if len(exchange.attempts) >= MOST_ATTEMPTS:
+        is_late = self._clock() >= exchange.started + TOTAL_SECONDS
+        if is_late or len(exchange.attempts) >= MOST_ATTEMPTS:
             return False
         return not self._health.has_failed(target) or self._retries.take()
 
-    def _nothing_left(self, exchange: Exchange, route: Choice, reasons: list[str]) -> NoTargetLeft:
+    def _nothing_left(self, exchange: Exchange, choice: Choice, reasons: list[str]) -> NoTargetLeft:
         name = exchange.model
-        if not route.targets:
-            wait = max(SHORTEST_RETRY_AFTER, route.returns_at - self._clock())
-            why = f": {route.reason}" if route.reason else ""
+        if not choice.targets:
+            wait = max(SHORTEST_RETRY_AFTER, choice.returns_at - self._clock())
+            why = f": {choice.reason}" if choice.reason else ""
             message = f"Every target of '{name}' is left alone just now{why}."
         else:
-            wait = max(SHORTEST_RETRY_AFTER, self._returns_at(route.targets) - self._clock())
+            wait = max(SHORTEST_RETRY_AFTER, self._returns_at(choice.targets) - self._clock())
             message = f"No target of '{name}' could answer ({'; '.join(reasons) or 'too many retries'})."
         return NoTargetLeft(
             message, hint="'shareai status' shows the state of every target.", retry_after=wait
@@ -155,5 +167,5 @@ class Failover:
 
     def _returns_at(self, targets: Sequence[Target]) -> float:
         """Return when one of the targets may be asked again: an ejected one may at once, as the least bad."""
-        standings = [self._find_standing(target) for target in targets]
+        standings = [self._surroundings.standing(target) for target in targets]
         return min(one.until if one.state in LEFT_ALONE else 0.0 for one in standings)

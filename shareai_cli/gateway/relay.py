@@ -47,7 +47,7 @@ class Relay:
         gap: float,
         *,
         hide_usage: bool,
-        broken: Broken,
+        broken: Broken | None,
     ) -> None:
         self._exchange = exchange
         self._reply = reply
@@ -83,7 +83,8 @@ class Relay:
                     return
                 events = feed(data)
         except UpstreamError as error:
-            self._broken(error)
+            if self._broken is not None:
+                self._broken(error)
             self._exchange.error_code = error.outcome
             self._settle(Outcome.INCOMPLETE)
             yield error_event(

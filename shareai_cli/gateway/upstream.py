@@ -60,11 +60,14 @@ class Upstream:
         endpoint: Endpoint,
         target: Target,
         key: EndpointKey,
+        began: float,
         remaining: float,
-        broken: Broken,
+        broken: Broken | None,
     ) -> Reply | Failure:
-        """Ask `target` with `key` within `remaining` seconds; the attempt is noted on the exchange."""
-        began = self._clock()
+        """Ask `target` with `key` within `remaining` seconds from now; the attempt is noted on the exchange.
+
+        `broken` is told where a stream fails after its first content.
+        """
         asks_usage = exchange.streamed and not exchange.wants_usage and endpoint.stream_usage
         fields = {**exchange.fields, "model": raw_string(target.model)}
         if asks_usage:
@@ -76,8 +79,10 @@ class Upstream:
         answered = False
         outcome, status = "cancelled", 0
         try:
-            timeouts = _timeouts(endpoint.limits, exchange.streamed, remaining)
-            reply = await endpoint.pool.send(endpoint.head(key), encode_fields(fields), timeouts)
+            timeouts = endpoint.stream_timeouts if exchange.streamed else endpoint.timeouts
+            if remaining < timeouts.total:
+                timeouts = _cut(timeouts, remaining)
+            reply = await endpoint.pool.send(key.head, encode_fields(fields), timeouts)
             status = reply.status
             if not 200 <= status < 300:
                 result = await self._refused(reply, key)
@@ -86,7 +91,10 @@ class Upstream:
                 result = await self._stream(exchange, endpoint, reply, asks_usage, broken)
                 outcome = "ok"
             else:
-                result = await self._whole(exchange, reply)
+                body = await reply.read(REPLY_BYTES)
+                exchange.usage = completion_usage(body)
+                exchange.completion_bytes = len(body)
+                result = Reply(status, [JSON_TYPE], body)
                 outcome = "ok"
             answered = isinstance(result, Reply)
             return result
@@ -115,20 +123,13 @@ class Upstream:
         headers: Headers = [(b"content-type", key.hide(_content_type(reply))), (b"x-should-retry", b"false")]
         return Reply(reply.status, headers, key.hide(body))
 
-    async def _whole(self, exchange: Exchange, reply: UpstreamReply) -> Reply:
-        """Read a reply to its end and check that it is what its status promises."""
-        body = await reply.read(REPLY_BYTES)
-        exchange.usage = completion_usage(body)
-        exchange.completion_bytes = len(body)
-        return Reply(reply.status, [JSON_TYPE], body)
-
     async def _stream(
         self,
         exchange: Exchange,
         endpoint: Endpoint,
         reply: UpstreamReply,
         asks_usage: bool,
-        broken: Broken,
+        broken: Broken | None,
     ) -> Reply:
         """Hold a stream back until its first content, and hand it over to be relayed."""
         splitter = EventSplitter()
@@ -164,9 +165,8 @@ class Upstream:
                 raise MalformedReply(f"no content within the stream's first {HELD_BYTES >> 10} KiB")
 
 
-def _timeouts(limits: TimeLimits, streamed: bool, remaining: float) -> Timeouts:
-    total = min(limits.total, remaining)
-    return Timeouts(limits.connect, min(limits.head, total) if streamed else total, total)
+def _cut(timeouts: Timeouts, remaining: float) -> Timeouts:
+    return Timeouts(timeouts.connect, min(timeouts.head, remaining), remaining)
 
 
 def _is_content(event: bytes) -> bool:

@@ -353,6 +353,19 @@ async def test_a_request_has_a_budget_of_time() -> None:
         assert not c.requests
 
 
+async def test_the_first_target_has_all_the_time_that_its_provider_was_given() -> None:
+    """A limit that somebody raised for a slow provider holds; the budget is for those after it."""
+    go_on = asyncio.Event()
+    slow = chat().stall(until=go_on)
+    limits = TimeLimits(total=TOTAL_SECONDS + 300)
+    async with FaultUpstream([slow]) as a, Gate({"a": a}, timeouts=limits) as gate:
+        asking = asyncio.get_running_loop().create_task(gate.ask("a/m"))
+        await until(lambda: a.completions)
+        gate.pass_time(TOTAL_SECONDS + 299)
+        go_on.set()
+        assert (await asking).status == 200
+
+
 async def test_retries_of_failing_targets_stay_within_a_budget() -> None:
     """In an outage of everything the first target is asked by each request, the second by a few."""
     async with two_targets(always=status(500), always_second=status(500)) as (gate, a, b):

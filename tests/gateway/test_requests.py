@@ -145,6 +145,15 @@ async def test_a_key_is_taken_in_every_form_in_which_clients_send_it(headers: di
         assert (await gate.send(chat_body("a/m"), key=None, headers=headers)).status == 200
 
 
+async def test_a_revoked_key_is_refused_at_once() -> None:
+    """However often it was found valid before."""
+    async with FaultUpstream() as a, Gate({"a": a}) as gate:
+        assert [(await gate.ask("a/m")).status for _ in range(3)] == [200] * 3
+        gate.gateway.keys.replace({})
+        assert (await gate.ask("a/m")).status == 401
+        assert len(a.completions) == 3
+
+
 async def test_the_clients_key_and_headers_go_to_no_provider() -> None:
     """Nothing but its body reaches the upstream, and nothing of that chooses the address."""
     async with FaultUpstream() as a, FaultUpstream() as other, Gate({"a": a}) as gate:
