@@ -26,6 +26,8 @@ _encoder = msgspec.json.Encoder()
 DIAGNOSED_BYTES = 1 << 20
 """A larger broken body is refused without saying which field is wrong: finding it would hold up others."""
 
+_ARRAY = ord("[")
+
 NESTING = 500
 """The depth beyond which a body is called too deep where its field is looked for."""
 
@@ -106,7 +108,7 @@ def required_array(fields: Fields, name: str) -> Raw:
 
 def starts_array(raw: Raw) -> bool:
     """Whether a raw value is an array; its bytes, which may be many, are not copied."""
-    return memoryview(raw)[:1].tobytes() == b"["
+    return memoryview(raw)[0] == _ARRAY
 
 
 def optional_object(fields: Fields, name: str) -> Fields | None:

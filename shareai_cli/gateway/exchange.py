@@ -99,8 +99,9 @@ class Exchange(Struct, eq=False):
     streamed: bool = False
     wants_usage: bool = False
     attempts: list[Attempt] = []
-    target: Target | None = None
-    """Who was asked last: who answered, where `answered`."""
+    target: str = ""
+    """Who was asked last, `provider/model`: who answered, where `answered`."""
+    target_model: str = ""
     answered: bool = False
     price_as: str = ""
     provider_key: str = ""

@@ -77,9 +77,8 @@ async def _commented(
         exchange.settle(outcome_of(error))
         yield error_event(error)
         return
-    if exchange.target is not None:
-        target, attempts = printable(exchange.target.name), len(exchange.attempts)
-        yield b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts)
+    target, attempts = printable(exchange.target), len(exchange.attempts)
+    yield b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts)
     if isinstance(reply.body, bytes):
         # What a target passed back, with a status that it is too late to send.
         exchange.settle(Outcome.OK)

@@ -122,7 +122,6 @@ class _Record:
         caller = exchange.caller
         if caller is None:
             return
-        target = exchange.target
         now = recorder.clock()
         first = exchange.first_content_at
         entry = Closed(
@@ -131,9 +130,9 @@ class _Record:
             caller_key=caller.key_id,
             team=caller.team,
             route=exchange.route,
-            target=target.name if target is not None else "",
+            target=exchange.target,
             price_as=exchange.price_as,
-            model=target.model if target is not None else "",
+            model=exchange.target_model,
             provider_key=exchange.provider_key,
             status=exchange.status,
             streamed=exchange.streamed,
@@ -155,8 +154,8 @@ def identification(exchange: Exchange) -> Headers:
     """Return the headers that tell which request this was, who answered, and after how many attempts."""
     is_pending = exchange.status == 200 and not exchange.answered
     headers: Headers = [(b"x-request-id", exchange.public_id.encode("ascii"))]
-    if exchange.answered and exchange.target is not None:
-        headers.append((b"x-shareai-target", printable(exchange.target.name)))
+    if exchange.answered:
+        headers.append((b"x-shareai-target", printable(exchange.target)))
     if exchange.attempts and not is_pending:
         headers.append((b"x-shareai-attempts", b"%d" % len(exchange.attempts)))
     return headers

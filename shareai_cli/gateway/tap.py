@@ -45,14 +45,14 @@ class _UsageHolder(Struct):
 
 
 class _Completion(Struct):
-    choices: Raw = Raw(b"")
-    error: Raw = Raw(b"")
+    choices: Raw = Raw(b"null")
+    error: Raw = Raw(b"null")
     usage: _Usage | None = None
 
 
 class _UncountedCompletion(Struct):
-    choices: Raw = Raw(b"")
-    error: Raw = Raw(b"")
+    choices: Raw = Raw(b"null")
+    error: Raw = Raw(b"null")
 
 
 class _Delta(Struct):
@@ -122,19 +122,19 @@ def _disjoint(found: _Usage | None) -> Usage | None:
     if found is None or found.prompt_tokens is None:
         return None
     prompt, completion = found.prompt_tokens, found.completion_tokens or 0
-    details, output = found.prompt_tokens_details, found.completion_tokens_details
-    cached = (details.cached_tokens if details else None) or found.prompt_cache_hit_tokens or 0
-    written = (details and (details.cache_write_tokens or details.cache_creation_tokens)) or 0
-    reasoning = (output.reasoning_tokens if output else None) or 0
-    apart = found.total_tokens is not None and found.total_tokens > prompt + completion
-    if apart and found.total_tokens is not None:
+    total, cached, written, reasoning = found.total_tokens, found.prompt_cache_hit_tokens or 0, 0, 0
+    if (details := found.prompt_tokens_details) is not None:
+        cached = details.cached_tokens or cached
+        written = details.cache_write_tokens or details.cache_creation_tokens or 0
+    if total is not None and total > prompt + completion:
         # Some count thinking beside the completion (xAI), or only in the total (Gemini).
-        reasoning = found.total_tokens - prompt - completion
-    else:
-        reasoning = min(reasoning, completion)
+        reasoning = total - prompt - completion
+    elif (output := found.completion_tokens_details) is not None:
+        reasoning = min(output.reasoning_tokens or 0, completion)
         completion -= reasoning
-    cached = min(cached, prompt)
-    written = min(written, prompt - cached)
+    if cached or written:
+        cached = min(cached, prompt)
+        written = min(written, prompt - cached)
     return Usage(prompt - cached - written, cached, written, completion, reasoning)
 
 

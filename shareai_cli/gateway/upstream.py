@@ -72,7 +72,8 @@ class Upstream:
         fields = {**exchange.fields, "model": raw_string(target.model)}
         if asks_usage:
             fields = with_stream_usage(fields)
-        exchange.target = target
+        exchange.target = name = target.name
+        exchange.target_model = target.model
         exchange.provider_key = key.fingerprint
         exchange.price_as = endpoint.price_as
         reply: UpstreamReply | None = None
@@ -105,7 +106,7 @@ class Upstream:
             if reply is not None and not (answered and exchange.streamed):
                 reply.abort()
             spent = int((self._clock() - began) * 1e6)
-            exchange.attempts.append(Attempt(target.name, key.fingerprint, outcome, status, spent))
+            exchange.attempts.append(Attempt(name, key.fingerprint, outcome, status, spent))
             exchange.answered = answered
 
     async def _refused(self, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:
