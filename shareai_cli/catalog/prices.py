@@ -95,8 +95,10 @@ class PriceBook:
         if len(self._models) >= MOST_MODELS:
             self._models.clear()
         try:
-            _, info = self._snapshot.find_provider_model(model, None, price_as, None)
-            found = _Model(info)
+            provider = self._snapshot.find_provider(None, price_as, None)
+            # Not the snapshot's own look-up, which remembers every name that it was ever asked for.
+            info = provider.find_model(model.lower(), all_providers=self._snapshot.providers)
+            found = _Model(info) if info is not None else None
         except (LookupError, ValueError):
             found = None
         self._models[price_as, model] = found

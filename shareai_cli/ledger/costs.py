@@ -65,13 +65,15 @@ class Costs:
         It is the cost of the target that answered, or was asked last. Attempts before it, and those that
         came to nothing, cost nothing: no provider says otherwise.
         """
+        if not entry.attempts and entry.outcome is not Outcome.INCOMPLETE:
+            return _NOTHING
         usage = entry.usage
         if usage is not None:
             every_bit = usage.prompt | usage.cached | usage.cache_write | usage.completion | usage.reasoning
             if not 0 <= every_bit <= MOST_TOKENS:
                 usage = _bounded(usage)
             return self._priced(usage, False, target, price_as, entry.time_ms)
-        if not target or not _may_have_cost(entry):
+        if not _may_have_cost(entry):
             return _NOTHING
         usage = estimate(entry.prompt_bytes, entry.completion_bytes)
         return self._priced(usage, True, target, price_as, entry.time_ms)
@@ -102,9 +104,7 @@ def _bounded(usage: Usage) -> Usage:
 
 
 def _may_have_cost(entry: Closed) -> bool:
-    """Tell whether a model may have worked for a request that came back without counts."""
-    if entry.completion_bytes:
-        return True
+    """Tell whether a model may have worked for a request that was sent and came back without counts."""
     if entry.outcome is Outcome.OK:
         return entry.status < 400
-    return entry.outcome in (Outcome.INCOMPLETE, Outcome.CANCELLED)
+    return bool(entry.completion_bytes) or entry.outcome in (Outcome.INCOMPLETE, Outcome.CANCELLED)

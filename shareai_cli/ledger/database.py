@@ -91,7 +91,10 @@ def _known(error: Exception) -> tuple[str, str] | None:
 
 def _refuse_newer(path: Path) -> None:
     """Look at the version without touching anything."""
-    with closing(_read_only(path)) as connection:
+    log = path.with_name(f"{path.name}-wal")
+    # Without a log, SQLite need not even make the file that connections share.
+    immutable = not log.exists() or not log.stat().st_size
+    with closing(_read_only(path, immutable=immutable)) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise LedgerUnavailable(
@@ -100,10 +103,9 @@ def _refuse_newer(path: Path) -> None:
         )
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_MS / 1000, isolation_level=None
-    )
+def _read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    address = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if immutable else ''}"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_MS / 1000, isolation_level=None)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -22,7 +22,7 @@ from shareai_cli.ledger.reader import JournalReader
 from shareai_cli.ledger.rows import Rows
 from shareai_cli.ledger.store import Store
 from shareai_cli.ledger.writer import Writer
-from shareai_cli.paths import Paths, make_private_folder
+from shareai_cli.paths import Paths
 from shareai_cli.types import WallClock
 
 MOST_WAITING: Final = 10_000
@@ -98,9 +98,9 @@ class Ledger:
                 *connection.execute("SELECT journal_file, journal_offset FROM ledger").fetchone()
             )
         journal = _begin_journal(folder, position, file_bytes, write)
+        costs = Costs(make_prices)
+        mover = Mover(store, Rows(costs), JournalReader(folder, journal, position), folder)
         try:
-            costs = Costs(make_prices)
-            mover = Mover(store, Rows(costs), JournalReader(folder, journal, position), folder)
             with understood(store.path):
                 mover.recall()
                 while mover.move_next():
@@ -109,6 +109,7 @@ class Ledger:
             ledger = cls(store, journal, mover, Writer(journal, mover, costs))
         except BaseException:
             journal.close()
+            mover.close()
             raise
         ledger._writer.start()
         return ledger
@@ -162,13 +163,14 @@ class Ledger:
         except (sqlite3.Error, OSError):
             pass  # all of it is in the journal, and taken in at the next start
         finally:
+            self._mover.close()
             self.store.close()
 
 
 def _begin_journal(folder: Path, position: Position, file_bytes: int, write: Write) -> Journal:
     """Begin a file of this process's own: what follows a torn end or lost bytes is never mixed with it."""
-    make_private_folder(folder)
     try:
+        folder.mkdir(mode=0o700, exist_ok=True)
         number = max([position.file, *file_numbers(folder)]) + 1
         return Journal(folder, number, file_bytes=file_bytes, write=write)
     except OSError as error:

@@ -103,6 +103,10 @@ class Mover:
         self._reader.advance(after)
         self.delete_moved_files()
 
+    def close(self) -> None:
+        """Close the file that is read from."""
+        self._reader.close()
+
     def has_more(self) -> bool:
         """Tell whether the journal goes on behind the position."""
         return self._reader.has_more()
@@ -203,10 +207,15 @@ class _Batch:
 
     def close_all(self, under_way: dict[int, bytes]) -> None:
         """Write what is under way as incomplete."""
+        self._insert()
+        targets: dict[str, str] = {}
         for payload in under_way.values():
             entry = _decode_opened(payload)
-            if entry is not None:
-                self._add(self._rows.incomplete(self._connection, entry))
+            if entry is None:
+                continue
+            if entry.route not in targets:
+                targets[entry.route] = self._rows.latest_target(self._connection, entry.route)
+            self._add(self._rows.incomplete(self._connection, entry, targets[entry.route]))
 
     def finish(self) -> None:
         """Write the rest, and the sums."""

@@ -124,7 +124,7 @@ def _attempts(connection: sqlite3.Connection, row: sqlite3.Row) -> tuple[Attempt
             )
             for target, key, outcome, status, duration_us in short
         )
-    if not row["attempt_us"]:
+    if row["attempt_us"] is None:
         return ()
     return (Attempt(row["target_name"], row["provider_key_name"], "ok", row["status"], row["attempt_us"]),)
 

@@ -132,17 +132,17 @@ class Rows:
             BASES.index(cost.basis),
             entry.first_token_us,
             entry.total_us,
-            attempts[0].duration_us if ordinary else 0,
+            attempts[0].duration_us if ordinary else None,
             entry.prompt_bytes,
             entry.completion_bytes,
             entry.fingerprint or None,
             self._attempts(connection, attempts) if attempts and not ordinary else None,
         )
 
-    def incomplete(self, connection: sqlite3.Connection, entry: Opened) -> Row:
+    def incomplete(self, connection: sqlite3.Connection, entry: Opened, target: str) -> Row:
         """Return the row of a request whose end was never written: its process was ended.
 
-        Nobody knows who was asked, so its cost is estimated as for the target that the route had last.
+        Nobody knows who was asked: its cost is estimated as for `target`.
         """
         return self.row(
             connection,
@@ -152,7 +152,7 @@ class Rows:
                 caller_key=entry.caller_key,
                 team=entry.team,
                 route=entry.route,
-                target=self._latest_target(connection, entry.route),
+                target=target,
                 price_as="",
                 model="",
                 provider_key="",
@@ -186,7 +186,8 @@ class Rows:
             ]
         ).decode()
 
-    def _latest_target(self, connection: sqlite3.Connection, route: str) -> str:
+    def latest_target(self, connection: sqlite3.Connection, route: str) -> str:
+        """Return the target that a route had last; empty where it had none lately."""
         row = connection.execute(
             "SELECT targets.name "
             "FROM (SELECT id, route, target FROM requests ORDER BY id DESC LIMIT ?) AS late "

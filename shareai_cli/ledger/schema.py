@@ -43,7 +43,7 @@ REQUEST_COLUMNS: Final = (
     "fingerprint",
     "attempts",
 )
-"""The columns of `requests`. `attempts` is NULL where `attempt_us` says all that there is to say."""
+"""The columns of `requests`. `attempt_us` says all that `attempts` would of one attempt that ended well."""
 
 _TABLES: Final = f"""
 CREATE TABLE ledger (
@@ -76,7 +76,7 @@ CREATE TABLE requests (
     basis INTEGER NOT NULL,
     first_token_us INTEGER NOT NULL,
     total_us INTEGER NOT NULL,
-    attempt_us INTEGER NOT NULL,
+    attempt_us INTEGER,
     prompt_bytes INTEGER NOT NULL,
     completion_bytes INTEGER NOT NULL,
     fingerprint BLOB,

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shareai_cli.ledger.costs import MOST_TOKENS, Costs
+from shareai_cli.types import Attempt, CostBasis, Outcome, Usage
+from tests.ledger.making import FakePrices, closed
+
+FAILED = (Attempt("alpha/m", "aabbccdd", "timeout", 0, 5),)
+CASES = [
+    # what the entry says, its target and prices: tokens, nano-dollars, basis
+    ({}, "alpha/m", "alpha", Usage(10, 20, 5, 7, 3), 45, CostBasis.EXACT),
+    ({}, "alpha/other", "alpha", Usage(10, 20, 5, 7, 3), None, CostBasis.UNKNOWN),
+    ({}, "beta/m", "", Usage(10, 20, 5, 7, 3), None, CostBasis.UNKNOWN),
+    ({}, "node/qwen", "node", Usage(10, 20, 5, 7, 3), 0, CostBasis.EXACT),
+    ({}, "node/shareai-demo", "node", Usage(10, 20, 5, 7, 3), 0, CostBasis.EXACT),
+    # no counts of the upstream's: four bytes a token, rounded up
+    ({"usage": None}, "alpha/m", "alpha", Usage(prompt=100, completion=10), 110, CostBasis.ESTIMATED),
+    ({"usage": None, "prompt_bytes": 1, "completion_bytes": 0}, "alpha/m", "alpha",
+     Usage(prompt=1), 1, CostBasis.ESTIMATED),
+    ({"usage": None}, "alpha/other", "alpha", Usage(prompt=100, completion=10), None, CostBasis.UNKNOWN),
+    ({"usage": None}, "node/qwen", "node", Usage(prompt=100, completion=10), 0, CostBasis.EXACT),
+    ({"usage": None, "prompt_bytes": 0, "completion_bytes": 0}, "alpha/m", "alpha",
+     Usage(), None, CostBasis.UNKNOWN),
+    ({"usage": None, "outcome": Outcome.INCOMPLETE, "completion_bytes": 8}, "alpha/m", "alpha",
+     Usage(prompt=100, completion=2), 102, CostBasis.ESTIMATED),
+    ({"usage": None, "outcome": Outcome.CANCELLED, "completion_bytes": 0}, "alpha/m", "alpha",
+     Usage(prompt=100), 100, CostBasis.ESTIMATED),
+    ({"outcome": Outcome.INCOMPLETE}, "alpha/m", "alpha", Usage(10, 20, 5, 7, 3), 45, CostBasis.EXACT),
+    # nothing was sent, or it was refused
+    ({"usage": None, "attempts": (), "outcome": Outcome.REFUSED}, "", "", Usage(), 0, CostBasis.NONE),
+    ({"usage": None, "attempts": (), "outcome": Outcome.CANCELLED}, "", "", Usage(), 0, CostBasis.NONE),
+    ({"usage": None, "status": 400, "completion_bytes": 0}, "alpha/m", "alpha", Usage(), 0, CostBasis.NONE),
+    ({"usage": None, "status": 503, "completion_bytes": 0, "outcome": Outcome.FAILED, "attempts": FAILED},
+     "alpha/m", "alpha", Usage(), 0, CostBasis.NONE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "target", "price_as", "usage", "nano", "basis"), CASES)
+def test_costs_and_how_exact_they_are(
+    changes: dict[str, Any],
+    target: str,
+    price_as: str,
+    usage: Usage,
+    nano: int | None,
+    basis: CostBasis,
+) -> None:
+    """An unknown cost is never a zero, and an estimate is told from what the upstream counted."""
+    cost = Costs(FakePrices).of(closed(1, **changes), target, price_as)
+    assert (cost.usage, cost.nano, cost.basis) == (usage, nano, basis)
+
+
+def test_an_estimate_of_tokens_is_said() -> None:
+    """Also where the cost is exact all the same, as own machines' is."""
+    costs = Costs(FakePrices)
+    assert costs.of(closed(1, usage=None), "node/qwen", "node").estimated_tokens
+    assert not costs.of(closed(1), "node/qwen", "node").estimated_tokens
+
+
+@pytest.mark.parametrize("count", [-1, MOST_TOKENS + 1, 1 << 62])
+def test_counts_that_no_model_can_have_used_are_bounded(count: int) -> None:
+    """An upstream's nonsense cannot make sums overflow."""
+    cost = Costs(FakePrices).of(closed(1, usage=Usage(completion=count)), "alpha/m", "alpha")
+    assert cost.usage == Usage(completion=min(max(count, 0), MOST_TOKENS))
