@@ -19,8 +19,9 @@ from shareai_cli.gateway.exchange import (
     JSON_TYPE,
     Exchange,
     Handler,
+    Replying,
     Stage,
-    refusal_response,
+    refusal,
     understand,
 )
 from shareai_cli.gateway.failover import Failover
@@ -136,12 +137,10 @@ class Gateway:
             return _wrong_method(request, method)
         return answer(request)
 
-    async def _chat_completions(self, request: Request) -> Response:
+    def _chat_completions(self, request: Request) -> Replying:
         self.requests += 1
         identity = self._ids.next()
-        exchange = Exchange(request, identity, public_id(identity), self._clock())
-        reply = await self._path(exchange)
-        return Response(reply.status, reply.headers, reply.body)
+        return self._path(Exchange(request, identity, public_id(identity), self._clock()))
 
     async def _elsewhere(self, request: Request, path: str) -> Response:
         if path.startswith(ADMIN_PREFIX) and self.admin is not None:
@@ -150,7 +149,7 @@ class Gateway:
             if request.method not in ("GET", "HEAD"):
                 return await _wrong_method(request, "GET")
             return await self._model(request, unquote(path.removeprefix("/v1/models/")))
-        return refusal_response(_unknown_path(path, self._pages))
+        return refusal(_unknown_path(path, self._pages))
 
     async def _models(self, request: Request) -> Response:
         """List what can be asked for: routes, this machine's models, and each provider's by full name."""
@@ -178,7 +177,7 @@ class Gateway:
             self.keys.caller(request.headers)
             return Response(200, [JSON_TYPE], await answer())
         except ShareAIError as error:
-            return refusal_response(error)
+            return refusal(error)
 
     async def _healthz(self, request: Request) -> Response:
         status = "degraded" if self.ledger.state().problem else "ok"
@@ -191,7 +190,7 @@ def _model(name: str, owner: str) -> dict[str, object]:
 
 async def _wrong_method(request: Request, allowed: str) -> Response:
     method, path = request.method[:20], request.path[:100]
-    response = refusal_response(MethodNotAllowed(f"{method} is not for {path}.", hint=f"It takes {allowed}."))
+    response = refusal(MethodNotAllowed(f"{method} is not for {path}.", hint=f"It takes {allowed}."))
     response.headers.append((b"allow", allowed.encode("ascii")))
     return response
 

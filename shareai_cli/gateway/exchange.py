@@ -57,12 +57,10 @@ class Stream:
         await self._end()
 
 
-class Reply(Struct):
-    """What a stage hands back."""
+class Reply(Response):
+    """What a stage hands back: a response of the server's, whose stream can be ended before it began."""
 
-    status: int
-    headers: Headers
-    body: bytes | Stream
+    body: bytes | Stream = b""
 
 
 class Choice(Struct, frozen=True):
@@ -187,12 +185,6 @@ def refusal(error: ShareAIError) -> Reply:
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return Reply(error.status, headers, error_body(error))
-
-
-def refusal_response(error: ShareAIError) -> Response:
-    """Render an error as a response of the server's, for what never became an exchange."""
-    reply = refusal(error)
-    return Response(reply.status, reply.headers, reply.body)
 
 
 def printable(name: str) -> bytes:

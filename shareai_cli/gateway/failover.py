@@ -71,31 +71,33 @@ class Failover:
         self._retries.count_request()
         reasons: list[str] = []
         for target in choice.targets:
-            reply = await self._try_target(exchange, target, reasons)
-            if reply is not None:
-                return reply
+            endpoint = surroundings.endpoint(target.provider)
+            if endpoint is None:
+                endpoint = await self._await_endpoint(exchange, target, reasons)
+                if endpoint is None:
+                    continue
+            for key in self._usable(target, endpoint):
+                if exchange.attempts and not self._may_retry(exchange, target):
+                    break
+                result = await self._ask(exchange, endpoint, target, key)
+                if isinstance(result, Reply):
+                    return result
+                reasons.append(f"{target.name}: {result.reason}")
+                if result.verdict.effect in (Effect.FAILED, Effect.SHELVE_TARGET):
+                    break
         raise self._nothing_left(exchange, choice, reasons)
 
-    async def _try_target(self, exchange: Exchange, target: Target, reasons: list[str]) -> Reply | None:
-        """Try a target with each of its keys that may be used; None sends the request on."""
-        surroundings, provider = self._surroundings, target.provider
+    async def _await_endpoint(
+        self, exchange: Exchange, target: Target, reasons: list[str]
+    ) -> Endpoint | None:
+        """Return where a target is, waited for; None, and the attempt noted, where it is not there."""
         try:
-            endpoint = surroundings.endpoint(provider) or await surroundings.await_endpoint(provider)
+            return await self._surroundings.await_endpoint(target.provider)
         except UpstreamError as error:
             exchange.attempts.append(Attempt(target.name, "", error.outcome, 0, 0))
             reasons.append(f"{target.name}: {error.message}")
             self._failed(exchange, target, "", self._clock(), Failure(FAILED, error.message))
             return None
-        for key in self._usable(target, endpoint):
-            if exchange.attempts and not self._may_retry(exchange, target):
-                return None
-            result = await self._ask(exchange, endpoint, target, key)
-            if isinstance(result, Reply):
-                return result
-            reasons.append(f"{target.name}: {result.reason}")
-            if result.verdict.effect in (Effect.FAILED, Effect.SHELVE_TARGET):
-                return None
-        return None
 
     async def _ask(
         self, exchange: Exchange, endpoint: Endpoint, target: Target, key: EndpointKey

@@ -33,7 +33,7 @@ from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.endpoints import pool_factory
-from shareai_cli.gateway.exchange import refusal_response
+from shareai_cli.gateway.exchange import refusal
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, demo_model
 from shareai_cli.gateway.request_line import RequestLines
@@ -157,7 +157,7 @@ class GatewayProcess:
         server_settings = settings.server
         self.server = server = Server(
             gateway.respond,
-            refuse=refusal_response,
+            refuse=refusal,
             hostnames=server_settings.hostnames,
             limits=server_limits(server_settings),
             deadlines=deadlines,
