@@ -25,8 +25,8 @@ from shareai_cli.gateway.exchange import (
 )
 from shareai_cli.gateway.relay import Broken, Relay
 from shareai_cli.gateway.tap import EventKind, classify_event, completion_usage
-from shareai_cli.gateway.verdict import FAILED, Effect, Verdict, judge
-from shareai_cli.types import Attempt, Clock, Target, WallClock
+from shareai_cli.gateway.verdict import FAILED, Effect, Verdict, judge, message_of
+from shareai_cli.types import NODE, Attempt, Clock, Target, WallClock
 from shareai_cli.wire.client import Reply as UpstreamReply
 from shareai_cli.wire.client import Timeouts
 from shareai_cli.wire.sse import EventSplitter
@@ -86,7 +86,7 @@ class Upstream:
             reply = await endpoint.pool.send(key.head, encode_fields(fields), timeouts)
             status = reply.status
             if not 200 <= status < 300:
-                result = await self._refused(reply, key)
+                result = await self._refused(endpoint, reply, key)
                 outcome = "status"
             elif exchange.streamed:
                 result = await self._stream(exchange, endpoint, reply, asks_usage, broken)
@@ -109,7 +109,7 @@ class Upstream:
             exchange.attempts.append(Attempt(name, key.fingerprint, outcome, status, spent))
             exchange.answered = answered
 
-    async def _refused(self, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:
+    async def _refused(self, endpoint: Endpoint, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:
         """Judge a reply that is not 2xx; only what is the client's own fault is passed back."""
         body, unread = b"", None
         try:
@@ -118,7 +118,7 @@ class Upstream:
             unread = error  # its status alone says what follows
         verdict = judge(reply.status, reply.headers, body, self._wall_clock())
         if verdict.effect is not Effect.REFUSED:
-            return Failure(verdict, f"HTTP {reply.status}")
+            return Failure(verdict, _reason(endpoint, reply.status, body))
         if unread is not None:
             raise unread
         headers: Headers = [(b"content-type", key.hide(_content_type(reply))), (b"x-should-retry", b"false")]
@@ -183,6 +183,12 @@ def _check_is_stream(piece: bytes) -> None:
     """Refuse a 200 that holds JSON or HTML where events were asked for, whatever its type says."""
     if piece.lstrip()[:1] in (b"{", b"<", b"["):
         raise MalformedReply("HTTP 200 without an event stream in its body")
+
+
+def _reason(endpoint: Endpoint, status: int, body: bytes) -> str:
+    """Say why a target could not answer; a provider's own words stay out, as they may repeat a key."""
+    told = message_of(body) if endpoint.name == NODE else ""
+    return f"HTTP {status}: {told}" if told else f"HTTP {status}"
 
 
 def _content_type(reply: UpstreamReply) -> bytes:

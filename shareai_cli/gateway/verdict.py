@@ -20,6 +20,8 @@ from msgspec import Struct
 
 LONGEST_RETRY_AFTER = 3600.0
 DEFAULT_RETRY_AFTER = 5.0
+LONGEST_MESSAGE = 500
+"""Characters of an error's message that are passed on."""
 
 
 class Effect(Enum):
@@ -58,6 +60,7 @@ _BY_STATUS = {
 class _Detail(Struct):
     code: str | int | None = None
     type: str | None = None
+    message: str | None = None
 
 
 class _Body(Struct):
@@ -106,6 +109,19 @@ def retry_after(headers: Mapping[bytes, bytes], now: float) -> float:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
+def message_of(body: bytes) -> str:
+    """Return what an error in OpenAI's shape says; empty where the body is none."""
+    error = _error_of(body)
+    return (error.message or "")[:LONGEST_MESSAGE] if error is not None else ""
+
+
+def _error_of(body: bytes) -> _Detail | None:
+    try:
+        return _body_decoder.decode(body).error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def _number(text: bytes | None) -> float | None:
     if text is None or len(text) > 32:
         return None
@@ -126,9 +142,6 @@ def _seconds_until(text: bytes, now: float) -> float | None:
 def _says_quota_is_spent(body: bytes) -> bool:
     if b"insufficient_quota" not in body and b"insufficient_credits" not in body:
         return False
-    try:
-        error = _body_decoder.decode(body).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
+    error = _error_of(body)
     spent = ("insufficient_quota", "insufficient_credits")
     return error is not None and (error.code in spent or error.type in spent)
