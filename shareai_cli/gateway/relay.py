@@ -104,21 +104,21 @@ class Relay:
         passed: list[bytes] = []
         for event in events:
             kind = note(event)
-            if kind == EventKind.ERROR:
-                return b"".join(passed), kind
-            if self._hide_usage and is_only_usage(event):
-                continue
+            if kind:
+                if kind == EventKind.ERROR:
+                    return b"".join(passed), kind
+                if kind == EventKind.DONE:
+                    passed.append(event)
+                    return b"".join(passed), kind
+                if self._hide_usage and is_only_usage(event):
+                    continue
             passed.append(event)
-            if kind == EventKind.DONE:
-                return b"".join(passed), kind
-            self._estimate(len(event))
+            # An event's text is taken for what it has more than the smallest one, and a token's worth.
+            size = len(event)
+            if size < self._smallest:
+                self._smallest = size
+            self._exchange.completion_bytes += size - self._smallest + TOKEN_BYTES
         return passed[0] if len(passed) == 1 else b"".join(passed), EventKind.OTHER
-
-    def _estimate(self, size: int) -> None:
-        """Count an event's text as what it has more than the smallest one, and a token's worth."""
-        if size < self._smallest:
-            self._smallest = size
-        self._exchange.completion_bytes += size - self._smallest + TOKEN_BYTES
 
     def _at_end(self) -> bytes:
         """Settle a stream whose upstream closed it without `[DONE]`, or raise `TruncatedReply`."""

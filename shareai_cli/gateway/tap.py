@@ -146,6 +146,8 @@ class EventKind:
     """Text, reasoning, a refusal, audio, a tool call, or the reason why there is none."""
     ERROR = 2
     DONE = 3
+    USAGE = 4
+    """Has counts in it, beside content or not."""
 
 
 def classify_event(event: bytes) -> int:
@@ -196,18 +198,18 @@ class StreamTap:
         self.finished = False
 
     def note(self, event: bytes) -> int:
-        """Take in one event; tells `EventKind.DONE`, `ERROR`, or `OTHER` for all that just passes."""
+        """Take in one event; tells `DONE`, `ERROR`, `USAGE`, or `OTHER` (0) for all that just passes."""
+        kind = EventKind.OTHER
         if b'"usage"' in event and _holds_usage(event):
-            data = data_of(event)
-            if data is not None:
-                self.usage = usage_of(data) or self.usage
+            kind = EventKind.USAGE
+            self.usage = usage_of(data_of(event) or b"") or self.usage
         if not self.finished and _holds_finish(event):
             self.finished = True
         if DONE in event and is_done(event):
             return EventKind.DONE
         if (b'"error"' in event or b"event: error" in event) and classify_event(event) == EventKind.ERROR:
             return EventKind.ERROR
-        return EventKind.OTHER
+        return kind
 
 
 def is_only_usage(event: bytes) -> bool:

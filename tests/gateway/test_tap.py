@@ -144,7 +144,10 @@ def test_a_tap_follows_a_stream_to_its_end() -> None:
     assert not tap.usage
     assert tap.note(event({"choices": [{"delta": {}, "finish_reason": "stop"}]})) == EventKind.OTHER
     assert tap.finished
-    assert tap.note(event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})) == 0
+    assert (
+        tap.note(event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}))
+        == EventKind.USAGE
+    )
     assert tap.usage == Usage(3, 0, 0, 4, 0)
     assert tap.note(b"data: [DONE]\n\n") == EventKind.DONE
 
