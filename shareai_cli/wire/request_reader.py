@@ -51,7 +51,6 @@ class RequestReader:
         "_admission",
         "_chunked",
         "_ends",
-        "_first",
         "_framing",
         "_headers",
         "_local",
@@ -61,6 +60,7 @@ class RequestReader:
         "_pieces",
         "_repeats",
         "_resumed",
+        "_start",
         "_url",
         "_version",
         "body_bytes",
@@ -85,7 +85,7 @@ class RequestReader:
         self._local = local
         self._peer = peer
         self._parser: Any = httptools.HttpRequestParser(self)
-        self._first = b""
+        self._start = b""
         self._method = ""
         self._url = b""
         self._version = ""
@@ -109,9 +109,9 @@ class RequestReader:
                 self._feed_large(data)
                 return
             if not self.head_bytes:
-                self._first = data
-            elif b"\n" not in self._first.lstrip(b"\r\n"):
-                self._first += data
+                self._start = data
+            elif b"\n" not in self._start.lstrip(b"\r\n"):
+                self._start += data
             self.head_bytes = size
         elif state == DEAF:
             return
@@ -221,9 +221,8 @@ class RequestReader:
         self._ends = (b"connection" in headers or version == "1.0") and not parser.should_keep_alive()
 
     def _check_old(self, version: str) -> None:
-        # To llhttp, "RTSP/1.0" and "ICE/1.0" are version 1.0 as well.
-        line = self._first.lstrip(b"\r\n").partition(b"\r")[0]
-        if version != "1.0" or not line.endswith(b" HTTP/1.0"):
+        # To llhttp, "RTSP/1.0" is version 1.0 as well.
+        if version != "1.0" or b" RTSP/1.0\r" in self._start:
             raise MalformedRequest("The request is neither HTTP/1.1 nor HTTP/1.0.")
 
     def _check_target(self) -> None:
@@ -259,7 +258,7 @@ class RequestReader:
             Request(self._method, path, query, self._version, self._headers, body, self._peer)
         )
         self.state = DEAF if self._ends else HEAD
-        self._first = self._url = b""
+        self._start = self._url = b""
         self._headers = {}
         if pieces:
             self._pieces = []

@@ -68,12 +68,14 @@ class Server:
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 is any that is free. Raises `AddressInUse`, or `StateError` for another reason."""
+        if not 0 <= port <= 65535:  # some event loops would listen on another one
+            raise StateError(f"There is no port {port}.", hint="Ports go up to 65535.")
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
                 lambda: ServerConnection(self), host, port, backlog=BACKLOG
             )
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise _cannot_listen(host, port, error) from None
 
     def replace(self, *, limits: ServerLimits, hostnames: Iterable[str]) -> None:
@@ -128,12 +130,12 @@ class Server:
             self._emptied.set_result(None)
 
 
-def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> StateError:
+def _cannot_listen(host: str, port: int, error: OSError) -> StateError:
     """Say why nobody can be listened to there, and what to do."""
     place = f"{host}:{port}"
     if isinstance(error, socket.gaierror):
         return StateError(f"There is no address '{host}' to listen on.", hint="Check --host.")
-    number = error.errno if isinstance(error, OSError) else None
+    number = error.errno
     if number == errno.EADDRINUSE:
         return AddressInUse(
             f"Port {port} on {host} is in use.", hint="Choose another with --port, or end what uses it."

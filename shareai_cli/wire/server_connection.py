@@ -222,6 +222,7 @@ class ServerConnection(asyncio.Protocol):
                     return
         except asyncio.CancelledError:
             if not self._gone:
+                self._transport.abort()
                 raise
         except Exception as error:
             logger.error("a connection failed: %s", _where(error))

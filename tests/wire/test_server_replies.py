@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shareai_cli.errors import EngineBusy, ShareAIError, UnknownPath
-from shareai_cli.wire.message import Request, Response
+from shareai_cli.wire.message import Handler, Request, Response
 from shareai_cli.wire.reply_heads import ReplyHeads, http_date
 from shareai_cli.wire.server import ServerLimits
 from tests.support.waiting import until
 from tests.wire.serving import TEXT, Echo, Pieces, Serving, request
 
 
-def answering(response: Response | BaseException) -> object:
+def answering(response: Response | BaseException) -> Handler:
     async def handle(request: Request) -> Response:
         if isinstance(response, BaseException):
             raise response
