@@ -17,7 +17,6 @@ reply's text. English text has some four; JSON around it makes this estimate rat
 MOST_TOKENS: Final = (1 << 27) - 1
 """Tokens of a kind that one request may have used; an upstream that says more is not believed."""
 
-_OWN: Final = f"{NODE}/"
 _NO_USAGE: Final = Usage()
 
 
@@ -27,6 +26,24 @@ class Prices(Protocol):
     def cost_nano(self, price_as: str, model: str, usage: Usage, time_ms: int) -> int | None:
         """Return nano-dollars, None where no price is known; never raises."""
         ...
+
+
+class PricedTarget(Struct, frozen=True, gc=False):
+    """A target as the accounts know it: its number there, and what its prices go by."""
+
+    number: int
+    model: str
+    """As the provider calls it."""
+    price_as: str
+    """The provider's name among the prices; empty where it has none."""
+    is_own: bool
+    """Whether it is one of this person's machines, which cost nothing."""
+
+    @classmethod
+    def named(cls, name: str, number: int, price_as: str) -> PricedTarget:
+        """Return the target of the name `provider/model`."""
+        provider, _, model = name.partition("/")
+        return cls(number, model, price_as, provider == NODE)
 
 
 class Cost(Struct, frozen=True, gc=False):
@@ -59,8 +76,8 @@ class Costs:
             self._prices = self._make_prices()
         return self._prices
 
-    def of(self, entry: Closed, target: str, price_as: str) -> Cost:
-        """Return what a request cost that went to `target`, with prices as `price_as` has them.
+    def of(self, entry: Closed, target: PricedTarget) -> Cost:
+        """Return what a request cost that went to `target`.
 
         It is the cost of the target that answered, or was asked last. Attempts before it, and those that
         came to nothing, cost nothing: no provider says otherwise.
@@ -68,23 +85,18 @@ class Costs:
         if not entry.attempts and entry.outcome is not Outcome.INCOMPLETE:
             return _NOTHING
         usage = entry.usage
-        if usage is not None:
-            every_bit = usage.prompt | usage.cached | usage.cache_write | usage.completion | usage.reasoning
-            if not 0 <= every_bit <= MOST_TOKENS:
-                usage = _bounded(usage)
-            return self._priced(usage, False, target, price_as, entry.time_ms)
-        if not _may_have_cost(entry):
-            return _NOTHING
-        usage = estimate(entry.prompt_bytes, entry.completion_bytes)
-        return self._priced(usage, True, target, price_as, entry.time_ms)
-
-    def _priced(self, usage: Usage, estimated: bool, target: str, price_as: str, time_ms: int) -> Cost:
-        if target.startswith(_OWN):
+        estimated = usage is None
+        if usage is None:
+            if not _may_have_cost(entry):
+                return _NOTHING
+            usage = estimate(entry.prompt_bytes, entry.completion_bytes)
+        elif not 0 <= _every_bit(usage) <= MOST_TOKENS:
+            usage = _bounded(usage)
+        if target.is_own:
             return Cost(usage, estimated, 0, CostBasis.EXACT)
-        if estimated and usage == _NO_USAGE:
-            return Cost(usage, True, None, CostBasis.UNKNOWN)
-        model = target.partition("/")[2]
-        nano = self.prepare().cost_nano(price_as, model, usage, time_ms) if price_as else None
+        if not target.price_as or (estimated and usage == _NO_USAGE):
+            return Cost(usage, estimated, None, CostBasis.UNKNOWN)
+        nano = self.prepare().cost_nano(target.price_as, target.model, usage, entry.time_ms)
         if nano is None:
             return Cost(usage, estimated, None, CostBasis.UNKNOWN)
         return Cost(usage, estimated, nano, CostBasis.ESTIMATED if estimated else CostBasis.EXACT)
@@ -95,6 +107,11 @@ def estimate(prompt_bytes: int, completion_bytes: int) -> Usage:
     return Usage(
         prompt=-(-prompt_bytes // BYTES_PER_TOKEN), completion=-(-completion_bytes // BYTES_PER_TOKEN)
     )
+
+
+def _every_bit(usage: Usage) -> int:
+    """Return the bits that any count has: negative where one is, too large where one is."""
+    return usage.prompt | usage.cached | usage.cache_write | usage.completion | usage.reasoning
 
 
 def _bounded(usage: Usage) -> Usage:

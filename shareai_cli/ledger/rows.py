@@ -6,10 +6,9 @@ import sqlite3
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
 from shareai_cli.ledger.codes import BASES, OUTCOMES
-from shareai_cli.ledger.costs import Costs
+from shareai_cli.ledger.costs import Costs, PricedTarget
 from shareai_cli.ledger.entries import Closed, Opened
 from shareai_cli.types import Attempt, Outcome
 
@@ -36,6 +35,14 @@ class Names:
         """Forget what was looked up: it may have been rolled back."""
         self._known = {"": 0}
 
+    def numbers(self, connection: sqlite3.Connection, *names: str) -> list[int]:
+        """Return the numbers of names, new or old."""
+        known = self._known
+        try:
+            return [known[name] for name in names]
+        except KeyError:
+            return [self.number(connection, name) for name in names]
+
     def number(self, connection: sqlite3.Connection, name: str) -> int:
         """Return the number of a name, new or old."""
         known = self._known.get(name)
@@ -53,22 +60,17 @@ class Names:
         return connection.execute("INSERT INTO names (name) VALUES (?)", (name,)).lastrowid or 0
 
 
-class _KnownTarget(Struct, frozen=True):
-    number: int
-    price_as: str
-
-
 class Targets:
     """The numbers of targets, with the provider's name among the prices as it was seen last."""
 
     def __init__(self) -> None:
-        self._known: dict[str, _KnownTarget] = {}
+        self._known: dict[str, PricedTarget] = {}
 
     def forget(self) -> None:
         """Forget what was looked up: it may have been rolled back."""
         self._known.clear()
 
-    def get(self, connection: sqlite3.Connection, name: str, price_as: str) -> _KnownTarget:
+    def get(self, connection: sqlite3.Connection, name: str, price_as: str) -> PricedTarget:
         """Return a target; an empty `price_as` leaves the one that is known."""
         known = self._known.get(name)
         if known is None or (price_as and known.price_as != price_as):
@@ -77,16 +79,16 @@ class Targets:
             known = self._known[name] = self._keep(connection, name, price_as)
         return known
 
-    def _keep(self, connection: sqlite3.Connection, name: str, price_as: str) -> _KnownTarget:
+    def _keep(self, connection: sqlite3.Connection, name: str, price_as: str) -> PricedTarget:
         if not name:
-            return _KnownTarget(0, "")
+            return PricedTarget.named("", 0, "")
         row = connection.execute(
             "INSERT INTO targets (name, price_as) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
             "price_as = CASE excluded.price_as WHEN '' THEN price_as ELSE excluded.price_as END "
             "RETURNING id, price_as",
             (name, price_as),
         ).fetchall()
-        return _KnownTarget(*row[0])
+        return PricedTarget.named(name, *row[0])
 
 
 class Rows:
@@ -104,24 +106,27 @@ class Rows:
 
     def row(self, connection: sqlite3.Connection, entry: Closed) -> Row:
         """Return the row of an entry, in the order of `REQUEST_COLUMNS`."""
-        number, attempts = self._names.number, entry.attempts
+        attempts = entry.attempts
         target_name = entry.target or (attempts[-1].target if attempts else "")
         target = self._targets.get(connection, target_name, entry.price_as)
-        cost = self._costs.of(entry, target_name, target.price_as)
+        team, route, provider_key, error = self._names.numbers(
+            connection, entry.team, entry.route, entry.provider_key, entry.error
+        )
+        cost = self._costs.of(entry, target)
         usage = cost.usage
         ordinary = _is_ordinary(entry)
         return (
             entry.request,
             entry.time_ms,
             entry.caller_key,
-            number(connection, entry.team),
-            number(connection, entry.route),
+            team,
+            route,
             target.number,
-            number(connection, entry.provider_key),
+            provider_key,
             entry.status,
             entry.streamed,
             OUTCOMES.index(entry.outcome),
-            number(connection, entry.error),
+            error,
             usage.prompt,
             usage.cached,
             usage.cache_write,

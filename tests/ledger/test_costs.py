@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shareai_cli.ledger.costs import MOST_TOKENS, Costs
+from shareai_cli.ledger.costs import MOST_TOKENS, Costs, PricedTarget
 from shareai_cli.types import Attempt, CostBasis, Outcome, Usage
 from tests.ledger.making import FakePrices, closed
 
@@ -48,19 +48,21 @@ def test_costs_and_how_exact_they_are(
     basis: CostBasis,
 ) -> None:
     """An unknown cost is never a zero, and an estimate is told from what the upstream counted."""
-    cost = Costs(FakePrices).of(closed(1, **changes), target, price_as)
+    cost = Costs(FakePrices).of(closed(1, **changes), PricedTarget.named(target, 1, price_as))
     assert (cost.usage, cost.nano, cost.basis) == (usage, nano, basis)
 
 
 def test_an_estimate_of_tokens_is_said() -> None:
     """Also where the cost is exact all the same, as own machines' is."""
     costs = Costs(FakePrices)
-    assert costs.of(closed(1, usage=None), "node/qwen", "node").estimated_tokens
-    assert not costs.of(closed(1), "node/qwen", "node").estimated_tokens
+    own = PricedTarget.named("node/qwen", 1, "node")
+    assert costs.of(closed(1, usage=None), own).estimated_tokens
+    assert not costs.of(closed(1), own).estimated_tokens
 
 
 @pytest.mark.parametrize("count", [-1, MOST_TOKENS + 1, 1 << 62])
 def test_counts_that_no_model_can_have_used_are_bounded(count: int) -> None:
     """An upstream's nonsense cannot make sums overflow."""
-    cost = Costs(FakePrices).of(closed(1, usage=Usage(completion=count)), "alpha/m", "alpha")
+    alpha = PricedTarget.named("alpha/m", 1, "alpha")
+    cost = Costs(FakePrices).of(closed(1, usage=Usage(completion=count)), alpha)
     assert cost.usage == Usage(completion=min(max(count, 0), MOST_TOKENS))

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shareai_cli.ledger import Closed, usage_report
+from shareai_cli.ledger.costs import Costs, PricedTarget
 from shareai_cli.paths import Paths
 from shareai_cli.types import Attempt, CostBasis, Grouping, Outcome, Usage, UsageSums
-from tests.ledger.making import NOW_MS, closed, open_ledger
+from tests.ledger.making import NOW_MS, FakePrices, closed, open_ledger
 
 HOUR_MS = 3_600_000
 KEYS = {1: "laptop", 2: "server"}
@@ -78,10 +79,8 @@ def name_of(by: Grouping, zone: tzinfo) -> Callable[[Closed], str]:
 
 def summed(name: str, entries: list[Closed]) -> UsageSums:
     """Add up entries one by one, as the accounts should."""
-    from shareai_cli.ledger.costs import Costs
-    from tests.ledger.making import FakePrices
-
-    costs = [Costs(FakePrices).of(entry, target_of(entry), entry.price_as) for entry in entries]
+    targets = [PricedTarget.named(target_of(entry), 0, entry.price_as) for entry in entries]
+    costs = [Costs(FakePrices).of(entry, target) for entry, target in zip(entries, targets, strict=True)]
     used = [cost.usage for cost in costs]
     firsts = [entry.first_token_us for entry in entries if entry.first_token_us]
     return UsageSums(
