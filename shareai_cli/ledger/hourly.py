@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import Final
 
 from shareai_cli.ledger.codes import BASES, OUTCOMES
@@ -83,9 +84,11 @@ class HourlySums:
         elif request < numbers[_FIRST_ID]:
             numbers[_FIRST_ID] = request
 
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Add it all to what the database holds."""
+    def write(self, connection: sqlite3.Connection, pause: float) -> None:
+        """Add it all to what the database holds, with a pause of so many seconds before each statement."""
         for dimension, code in DIMENSIONS.items():
+            if pause:
+                time.sleep(pause)
             connection.executemany(
                 _ADD, [(code, *place, *numbers) for place, numbers in self._by(dimension).items()]
             )

@@ -21,14 +21,14 @@ from shareai_cli.ledger.store import Store
 BATCH: Final = 256
 """Requests to a transaction, beyond which no further piece of the journal is taken in."""
 
-STRETCH: Final = 16
+STRETCH: Final = 8
 """Rows to a statement. The interpreter's lock is held while they are made and free while they are written,
 so this is what the event loop may have to wait for."""
 
 _ONE_ROW: Final = f"({', '.join('?' * len(REQUEST_COLUMNS))})"
 _INSERTS: Final = {
     count: f"INSERT OR IGNORE INTO requests VALUES {', '.join([_ONE_ROW] * count)}"  # noqa: S608 - constants
-    for count in (16, 8, 4, 2, 1)
+    for count in (8, 4, 2, 1)
 }
 
 
@@ -53,6 +53,8 @@ class Mover:
         self._damaged_files: set[int] = set()
         self.damaged = 0
         """Bytes of the journal that could not be read."""
+        self.caught_up = False
+        """Whether the last batch reached the journal's end, as it was then."""
         self.has_moved_files = True
         """Whether files may lie there whose entries are all in the database."""
 
@@ -158,6 +160,7 @@ class Mover:
         except BaseException:
             self._rows.forget()
             raise
+        self.caught_up = piece is None
         self._under_way = under_way
         self._stored = stored
         self.damaged += sum(damaged.values())
@@ -220,7 +223,7 @@ class _Batch:
     def finish(self) -> None:
         """Write the rest, and the sums."""
         self._insert()
-        self._sums.write(self._connection)
+        self._sums.write(self._connection, self._pause)
 
     def _add(self, row: Row) -> None:
         if self._check and self._has_row(row[0]):

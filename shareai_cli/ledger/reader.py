@@ -10,8 +10,8 @@ from msgspec import Struct
 from shareai_cli.ledger.frames import CLOSED, LONGEST_PAYLOAD, Frame, split
 from shareai_cli.ledger.journal import Journal, Position, file_of
 
-PIECE: Final = 8 << 10
-"""Bytes that are read at once, some thirty requests: taking them apart holds the interpreter's lock."""
+PIECE: Final = 4 << 10
+"""Bytes that are read at once, some fifteen requests: taking them apart holds the interpreter's lock."""
 
 LONG_PIECE: Final = 2 * LONGEST_PAYLOAD
 """Bytes that are read where an entry is longer than a piece."""

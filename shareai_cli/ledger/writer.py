@@ -26,6 +26,9 @@ PAUSE: Final = 0.0001
 system's to end: on one core, that would be milliseconds. (A lower priority would do the same
 until other processes want the core: then this thread would hold the interpreter's lock and not run.)"""
 
+BEHIND: Final = 16 << 20
+"""Bytes of the journal beyond which there are no pauses: they would have to be taken in after a kill."""
+
 SYNC: Final = 1.0
 """Seconds between two `fsync` of the journal: what a power loss may cost."""
 
@@ -42,6 +45,7 @@ class Writer:
         self._settling: deque[_Settling] = deque()
         self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
         self._synced_at = 0.0
+        self._idle = False
         self.asleep = False
         """Whether an entry has to call `wake`."""
         self.problem: str | None = None
@@ -79,21 +83,20 @@ class Writer:
     def _run(self) -> None:
         while not self._end:
             self._wake.clear()
-            moved = self._work(PAUSE)
-            self._rest(moved)
+            self._rest(self._work())
         self._synced_at = 0.0
-        self._work(0.0)
+        self._work()
 
     def _rest(self, moved: bool) -> None:
         """Sleep until there is something to do: entries, somebody who waits, the next look at the disk."""
-        if moved:
+        self._idle = False
+        self.asleep = not moved
+        if moved or self._came_meanwhile():
+            self.asleep = False
             self._wake.wait(BEAT)
             return
-        self.asleep = True
-        woken = self._came_meanwhile() or self._wake.wait(SYNC if self._must_look_again() else None)
+        self._idle = not self._wake.wait(SYNC if self._must_look_again() else None)
         self.asleep = False
-        if not woken:
-            self._costs.prepare()  # now, so that no request's row has to wait for it
 
     def _came_meanwhile(self) -> bool:
         """Tell whether an entry came before this thread could say that it sleeps."""
@@ -108,24 +111,32 @@ class Writer:
             or not self._costs.prepared
         )
 
-    def _work(self, pause: float) -> bool:
+    def _work(self) -> bool:
         """Do what there is to do; True where entries were moved."""
         moved = False
         settling = len(self._settling)
         try:
+            if self._idle:
+                self._costs.prepare()  # now, so that no request's row has to wait for it
             if self._journal.waiting:
                 self._journal.retry()
             self._sync_when_due()
-            while self._mover.move_next(pause):
+            while self._mover.move_next(self._pause()):
                 moved = True
                 settling -= self._tell_settled()
                 self._sync_when_due()
+                if self._mover.caught_up and not self._end:
+                    break  # what comes from now on is worth a batch only in a while
+                time.sleep(self._pause())
             self.problem = None
         except Exception as error:  # whatever it is, requests go on, and the next round tries again
             self.problem = explain(error)
         for _ in range(settling):
             self._settling.popleft().tell()
         return moved
+
+    def _pause(self) -> float:
+        return 0.0 if self._end or self._mover.unmoved_bytes() > BEHIND else PAUSE
 
     def _sync_when_due(self) -> None:
         now = time.monotonic()
