@@ -75,12 +75,12 @@ class Choice(Struct, frozen=True):
     reason: str = ""
 
 
-def _nothing() -> None:
-    """Stand in for `begin` until the record stage puts its own there."""
+def nothing_begins() -> None:
+    """Stand in for `Exchange.begin` before the record stage, and once the exchange was settled."""
 
 
-def _not_settled(outcome: Outcome) -> None:
-    """Stand in for `settle` likewise."""
+def nothing_settles(outcome: Outcome) -> None:
+    """Stand in for `Exchange.settle` likewise."""
 
 
 class Exchange(Struct, eq=False):
@@ -108,9 +108,9 @@ class Exchange(Struct, eq=False):
     first_content_at: float = 0.0
     status: int = 0
     error_code: str = ""
-    begin: Callable[[], None] = _nothing
+    begin: Callable[[], None] = nothing_begins
     """Writes that the request is about to be sent upstream."""
-    settle: Callable[[Outcome], None] = _not_settled
+    settle: Callable[[Outcome], None] = nothing_settles
     """Writes how it ended, before the last bytes of the reply go; only the first call counts."""
 
     def __repr__(self) -> str:

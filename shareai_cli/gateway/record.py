@@ -15,6 +15,8 @@ from shareai_cli.gateway.exchange import (
     Handler,
     Headers,
     Reply,
+    nothing_begins,
+    nothing_settles,
     outcome_of,
     printable,
     refusal,
@@ -58,20 +60,20 @@ class Recorder:
                 reply = refusal(error)
                 exchange.status = reply.status
                 exchange.error_code = error.code or error.type
-                record.settle(outcome_of(error))
+                exchange.settle(outcome_of(error))
             except asyncio.CancelledError:
                 exchange.status = CLIENT_LEFT
-                record.settle(Outcome.CANCELLED)
+                exchange.settle(Outcome.CANCELLED)
                 raise
             except Exception:
                 exchange.status = 500
                 exchange.error_code = "internal_error"
-                record.settle(Outcome.FAILED)
+                exchange.settle(Outcome.FAILED)
                 raise
             else:
                 exchange.status = reply.status
                 if isinstance(reply.body, bytes):
-                    record.settle(Outcome.OK)
+                    exchange.settle(Outcome.OK)
             reply.headers += identification(exchange)
             return reply
 
@@ -81,12 +83,11 @@ class Recorder:
 class _Record:
     """The two entries of one exchange."""
 
-    __slots__ = ("_exchange", "_fingerprint", "_recorder", "_settled", "_time_ms")
+    __slots__ = ("_exchange", "_fingerprint", "_recorder", "_time_ms")
 
     def __init__(self, recorder: Recorder, exchange: Exchange) -> None:
         self._recorder = recorder
         self._exchange = exchange
-        self._settled = False
         self._fingerprint = b""
         self._time_ms = int(recorder.wall_clock() * 1000)
 
@@ -113,11 +114,9 @@ class _Record:
         )
 
     def settle(self, outcome: Outcome) -> None:
-        """Write how the exchange ended; only the first call counts."""
-        if self._settled:
-            return
-        self._settled = True
+        """Write how the exchange ended, once: the exchange and its record let go of each other."""
         exchange, recorder = self._exchange, self._recorder
+        exchange.begin, exchange.settle = nothing_begins, nothing_settles
         recorder.in_flight -= 1
         caller = exchange.caller
         if caller is None:

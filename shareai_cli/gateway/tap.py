@@ -21,17 +21,17 @@ Count = Annotated[int, Meta(ge=0, le=1 << 40)]
 DONE = b"[DONE]"
 
 
-class _PromptDetails(Struct):
+class _PromptDetails(Struct, gc=False):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
     cache_creation_tokens: Count | None = None
 
 
-class _CompletionDetails(Struct):
+class _CompletionDetails(Struct, gc=False):
     reasoning_tokens: Count | None = None
 
 
-class _Usage(Struct):
+class _Usage(Struct, gc=False):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     total_tokens: Count | None = None
@@ -40,17 +40,17 @@ class _Usage(Struct):
     prompt_cache_hit_tokens: Count | None = None
 
 
-class _UsageHolder(Struct):
+class _UsageHolder(Struct, gc=False):
     usage: _Usage | None = None
 
 
-class _Completion(Struct):
+class _Completion(Struct, gc=False):
     choices: Raw = Raw(b"null")
     error: Raw = Raw(b"null")
     usage: _Usage | None = None
 
 
-class _UncountedCompletion(Struct):
+class _UncountedCompletion(Struct, gc=False):
     choices: Raw = Raw(b"null")
     error: Raw = Raw(b"null")
 

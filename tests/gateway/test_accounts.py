@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 
 import pytest
 
 from shareai_cli.gateway.record import CLIENT_LEFT
 from shareai_cli.types import Attempt, Outcome, Usage
+from shareai_cli.wire.message import Request
 from tests.support.behaviours import chat, events, reply, silence, status, stream
-from tests.support.gateway import CALLER, NOW, FakeLedger, Gate, cancelled, chat_body, fingerprint
+from tests.support.gateway import CALLER, KEY, NOW, FakeLedger, Gate, cancelled, chat_body, fingerprint
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import turns, until
 
@@ -206,3 +209,27 @@ async def test_numbers_go_on_where_the_accounts_end() -> None:
         answer = await gate.ask("a/m")
         assert gate.closed.request == (1 << 62) + 6
         assert answer.headers["x-request-id"] == "req_4000000000000006"
+
+
+class Fields(dict[bytes, bytes]):
+    """Headers of which one can see when they go."""
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_an_exchange_goes_when_it_has_ended(streamed: bool) -> None:
+    """Nothing of it waits for the collector of cycles: requests may be large, and are many."""
+    async with FaultUpstream() as a, Gate({"a": a}) as gate:
+        headers = Fields({b"authorization": f"Bearer {KEY}".encode()})
+        gone = weakref.ref(headers)
+        body = chat_body("a/m", stream=streamed)
+        gc.disable()
+        try:
+            response = await gate.gateway.respond(
+                Request("POST", "/v1/chat/completions", "", "1.1", headers, body)
+            )
+            await gate.take(response)
+            del headers, response
+            await turns()
+            assert gone() is None
+        finally:
+            gc.enable()
