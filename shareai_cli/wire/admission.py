@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from shareai_cli.errors import MalformedRequest, Overloaded
+from shareai_cli.errors import MalformedRequest
 
 
 class ServerLimits(Struct, frozen=True, kw_only=True):
@@ -75,12 +75,6 @@ class Admission:
             )
         if len(self.good_hosts) < _REMEMBERED:
             self.good_hosts.add(host)
-
-    def hold(self, size: int) -> None:
-        """Count bytes of a body; raises `Overloaded` where bodies take too much memory."""
-        self.held += size
-        if self.held > self.limits.held_bytes:
-            raise Overloaded("Too many large requests are being served.", retry_after=1.0)
 
 
 def _lowered(names: Iterable[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ not served, upgrades that nobody offers, trailers, bounds on heads, bodies and w
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from typing import Any, cast
 
 import httptools
 
@@ -37,10 +37,6 @@ _SLASH = 0x2F
 _authority = re.compile(rb"https?://([^/?#@]+)(?=[/?]|$)", re.IGNORECASE).match
 
 
-class _Refused(Exception):
-    """Stops the parser; `RequestReader.requests` then ends with the reason."""
-
-
 class RequestReader:
     """Takes bytes with `feed`, and puts what they make into `requests`.
 
@@ -52,6 +48,7 @@ class RequestReader:
         "_chunked",
         "_ends",
         "_framing",
+        "_head",
         "_headers",
         "_local",
         "_method",
@@ -89,7 +86,8 @@ class RequestReader:
         self._method = ""
         self._url = b""
         self._version = ""
-        self._headers: dict[bytes, bytes] = {}
+        self._head: dict[bytes, bytes] = {}
+        self._headers: dict[bytes, bytes] | None = {}
         self._repeats = 0
         self._pieces: list[bytes] = []
         self._framing = 0
@@ -118,12 +116,15 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            if self.state != DEAF:
-                self.refuse(MalformedRequest("The request is not valid HTTP/1.1."))
-        if state == BODY and self._chunked:
-            self._check_framing(len(data))
+            rest = data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            self._break(error)
+            return
+        else:
+            if state == BODY and self._chunked:
+                self._check_framing(len(data))
+            return
+        self._ignore_upgrade(rest)
 
     def refuse(self, error: ShareAIError) -> None:
         """Put an error in the place of the next request, and read no further."""
@@ -150,51 +151,44 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field of the head; trailers are dropped."""
-        if self.state != HEAD:
-            return
         headers = self._headers
+        if headers is None:
+            return
         name = name.lower()
         if name in headers:
             self._repeats += 1
             if self._repeats > self._admission.limits.head_fields:
-                self._stop(HeadTooLarge("The request's head has too many fields."))
+                raise HeadTooLarge("The request's head has too many fields.")
             value = headers[name] + b", " + value
         headers[name] = value
 
     def on_headers_complete(self) -> None:
-        """Decide whether the request is served, and how its body is framed (RFC 9112, section 6.3)."""
-        if self._resumed:
-            return
-        self.head_bytes = 0
-        try:
-            self._check_head()
-        except ShareAIError as error:
-            self._stop(error)
-        self.state = BODY
+        """Take in that the head is complete, unless it is the one made for the sake of its body."""
+        if not self._resumed:
+            self._take_head(cast("dict[bytes, bytes]", self._headers))
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
         size = len(body)
         self.body_bytes += size
         self._pieces.append(body)
-        try:
-            self._admission.hold(size)
-            if self.body_bytes > self._admission.limits.body_bytes:
-                raise self._too_large()
-        except ShareAIError as error:
-            self._stop(error)
+        admission = self._admission
+        admission.held += size
+        if self.body_bytes > admission.limits.body_bytes:
+            raise self._too_large()
+        if admission.held > admission.limits.held_bytes:
+            raise Overloaded("Too many large requests are being served.", retry_after=1.0)
 
     def on_message_complete(self) -> None:
         """Hand the request over, unless what llhttp takes for another protocol is its body."""
-        if b"upgrade" in self._headers and not self._resumed and self._parser.should_upgrade():
+        if b"upgrade" in self._head and not self._resumed and self._parser.should_upgrade():
             return
         self._complete()
 
     # -- decides
 
-    def _check_head(self) -> None:
+    def _take_head(self, headers: dict[bytes, bytes]) -> None:
         """Raise for a head that is not served; else note what the request and its body need."""
-        headers = self._headers
         parser = self._parser
         limits = self._admission.limits
         self._version = version = parser.get_http_version()
@@ -219,6 +213,10 @@ class RequestReader:
         if b"expect" in headers and version == "1.1":
             self.wants_continue = headers[b"expect"].strip().lower() == b"100-continue"
         self._ends = (b"connection" in headers or version == "1.0") and not parser.should_keep_alive()
+        self._head = headers
+        self._headers = None
+        self.head_bytes = 0
+        self.state = BODY
 
     def _check_old(self, version: str) -> None:
         # To llhttp, "RTSP/1.0" is version 1.0 as well.
@@ -250,13 +248,11 @@ class RequestReader:
 
     def _complete(self) -> None:
         if len(self.requests) > PIPELINED_REQUESTS:
-            self._stop(Overloaded("Too many requests were sent ahead on one connection."))
+            raise Overloaded("Too many requests were sent ahead on one connection.")
         pieces = self._pieces
         body = (pieces[0] if len(pieces) == 1 else b"".join(pieces)) if pieces else b""
         path, _, query = self._url.decode("ascii").partition("?")
-        self.requests.append(
-            Request(self._method, path, query, self._version, self._headers, body, self._peer)
-        )
+        self.requests.append(Request(self._method, path, query, self._version, self._head, body, self._peer))
         self.state = DEAF if self._ends else HEAD
         self._start = self._url = b""
         self._headers = {}
@@ -271,18 +267,32 @@ class RequestReader:
         if self.state == DEAF:
             return
         self._parser = httptools.HttpRequestParser(self)
-        if b"content-length" in self._headers or self._chunked:
-            self._resumed = True
-            framing = (
-                b"Transfer-Encoding: chunked"
-                if self._chunked
-                else b"Content-Length: %b" % (self._headers[b"content-length"])
-            )
-            self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
-        else:
-            self._complete()
+        try:
+            if b"content-length" in self._head or self._chunked:
+                self._resumed = True
+                self._parser.feed_data(self._framing_alone())
+            else:
+                self._complete()
+        except (httptools.HttpParserError, ShareAIError) as error:
+            self._break(error)
+            return
         if rest:
             self.feed(rest)
+
+    def _framing_alone(self) -> bytes:
+        """Return a head that has nothing of the request's but how its body is framed."""
+        if self._chunked:
+            return b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        return b"POST / HTTP/1.1\r\nContent-Length: %b\r\n\r\n" % self._head[b"content-length"]
+
+    def _break(self, error: Exception) -> None:
+        """Refuse what the parser stopped at; what follows a connection's last request is nobody's."""
+        if self.state == DEAF:
+            return
+        cause = error if isinstance(error, ShareAIError) else error.__context__
+        if not isinstance(cause, ShareAIError):  # not raised here while the parser called
+            cause = MalformedRequest("The request is not valid HTTP/1.1.")
+        self.refuse(cause)
 
     def _feed_large(self, data: bytes) -> None:
         """Read as much as a head may have, and the rest only where a head ended within that."""
@@ -299,10 +309,6 @@ class RequestReader:
     def _too_large(self) -> RequestTooLarge:
         limit = self._admission.limits.body_bytes
         return RequestTooLarge(f"The request's body is larger than {limit} bytes.")
-
-    def _stop(self, error: ShareAIError) -> NoReturn:
-        self.refuse(error)
-        raise _Refused
 
     def _drop_body(self) -> None:
         """Forget a body that is not complete."""

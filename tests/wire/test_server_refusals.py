@@ -320,6 +320,25 @@ async def test_requests_sent_ahead_are_bounded_in_number(serving: Serving) -> No
     assert await client.ended() == b""
 
 
+@pytest.mark.parametrize("length", ["X-None: 1", "Content-Length: 0"])
+async def test_upgrades_sent_ahead_are_bounded_too(serving: Serving, echo: Echo, length: str) -> None:
+    """Though each of them makes the parser begin anew."""
+    client = await serving.connect(echo)
+    await client.send(request("GET", "/", "Connection: upgrade", "Upgrade: h2c", length) * 40)
+    for _ in range(17):
+        assert (await client.answer()).status == 200
+    await refused(client, 503)
+
+
+async def test_what_follows_an_upgrade_is_refused_for_its_own_reason(serving: Serving, echo: Echo) -> None:
+    """In the same segment."""
+    client = await serving.connect(echo)
+    upgrade = request("GET", "/", "Connection: upgrade", "Upgrade: h2c")
+    await client.send(upgrade + request("POST", "/", f"Content-Length: {1 << 30}"))
+    assert (await client.answer()).status == 200
+    await refused(client, 413)
+
+
 async def test_requests_sent_ahead_are_bounded_in_size(serving: Serving) -> None:
     """What is sent beyond that is not kept, and the end of the connection still seen."""
     held = Held()
