@@ -165,3 +165,39 @@ def test_a_missing_model_puts_only_its_target_aside() -> None:
     health.failed(TARGET, "aaaa", verdict, request=1, asked_at=clock(), reason="HTTP 404")
     assert state(health) is State.ASIDE
     assert state(health, OTHER) is State.SERVING
+
+
+def test_failures_of_the_least_bad_do_not_lengthen_its_ejection() -> None:
+    """Where every target is ejected they are asked all the same, and would never come back otherwise."""
+    clock = FakeClock()
+    health = Health(clock)
+    fail(health, clock, EJECT_AFTER)
+    clock.forward(FIRST_EJECTION - 1)
+    fail(health, clock, 20)
+    clock.forward(1)
+    assert state(health) is State.TRIAL
+
+
+def test_a_late_failure_does_not_end_the_trial_of_another_request() -> None:
+    """A request from before the ejection that fails during the trial lets no second one in."""
+    clock = FakeClock()
+    health = Health(clock)
+    asked_at = health.asked(TARGET)
+    fail(health, clock, EJECT_AFTER)
+    clock.forward(FIRST_EJECTION)
+    health.asked(TARGET)
+    health.failed(TARGET, "aaaa", FAILED, request=9, asked_at=asked_at, reason="reset")
+    assert state(health) is State.EJECTED
+
+
+def test_keys_that_are_left_alone_count_before_an_ejection() -> None:
+    """An ejected target may be used as the least bad, one without a key may not."""
+    clock = FakeClock()
+    health = Health(clock)
+    fail(health, clock, EJECT_AFTER)
+    for key in KEYS:
+        verdict = Verdict(Effect.COOL_KEY, 60.0)
+        health.failed(TARGET, key, verdict, request=1, asked_at=clock(), reason="HTTP 429")
+    assert state(health) is State.COOLING
+    clock.forward(60)
+    assert state(health) is State.TRIAL
