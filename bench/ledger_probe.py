@@ -24,16 +24,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
-from shareai_cli.catalog.prices import PriceBook
 
 from bench.processes import GATEWAY_CORE, LOAD_CORE
 from bench.report import median, quantile
+from shareai_cli.catalog.prices import PriceBook
 from shareai_cli.ledger import Closed, Ledger, Opened, RequestIds
 from shareai_cli.paths import find_paths
 from shareai_cli.types import Attempt, Outcome, Usage
 
 _CALLS = 1000
 """Wake-up calls a second."""
+
+_WARM = 2.0
+"""Seconds that the ledger is open before: it loads the prices in its first idle second, once."""
 
 _CALLER = (
     "import socket,struct,sys,time\n"
@@ -176,6 +179,7 @@ async def _listen(
     loop = asyncio.get_running_loop()
     ledger = open_ledger(home) if home is not None else None
     listener = Listener(line, ledger, calls, prepared)
+    await asyncio.sleep(_WARM)
     gc.collect()
     gc.freeze()
     line.send(b"!")  # now the caller may begin
