@@ -166,7 +166,7 @@ async def test_too_long_messages_are_refused_with_both_figures(running: Running)
     ],
 )
 async def test_bad_parameters_are_a_400_and_the_server_goes_on(
-    running: Running, fields: dict[str, object], param: str | None
+    running: Running, fields: dict[str, Any], param: str | None
 ) -> None:
     """The field is named, and the next request is answered."""
     reply = await running.post(**fields)
