@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
+from typing import cast
 
 from shareai_cli.types import Clock, WallClock
-from shareai_cli.wire.message import Response
+from shareai_cli.wire.message import Request, Response
 
 _REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 
-CLOSE = b"Connection: close"
-KEEP = b"Connection: keep-alive"
+BODILESS = (204, 304)
+"""Statuses whose replies end with the head (RFC 9112, section 6.3)."""
+
+_CLOSE = b"Connection: close"
+_KEEP = b"Connection: keep-alive"
 
 
 class ReplyHeads:
@@ -25,11 +29,37 @@ class ReplyHeads:
         self._starts: dict[int, bytes] = {}
         self._until = 0.0
 
-    def lines(self, response: Response) -> list[bytes]:
-        """Return the lines of a response's head, without what frames it.
+    def whole(self, response: Response, request: Request | None, *, last: bool) -> bytes:
+        """Return a reply whose body is bytes; `last` says that the connection ends after it.
 
         Raises `ValueError` for a field with a line break in it: it would become two, or another reply.
         """
+        lines = self._lines(response)
+        body = cast(bytes, response.body)
+        if response.status in BODILESS:
+            body = b""
+        else:
+            lines.append(b"Content-Length: %d" % len(body))
+        if last:
+            lines.append(_CLOSE)
+        elif request is not None and request.version == "1.0":
+            lines.append(_KEEP)
+        lines.append(b"")
+        lines.append(b"" if request is not None and request.method == "HEAD" else body)
+        return b"\r\n".join(lines)
+
+    def head(self, response: Response, request: Request, *, last: bool) -> bytes:
+        """Return the head of a reply whose body is streamed: in chunks, or until the connection ends."""
+        lines = self._lines(response)
+        if request.version == "1.1" and response.status not in BODILESS:
+            lines.append(b"Transfer-Encoding: chunked")
+        if last:
+            lines.append(_CLOSE)
+        lines += (b"", b"")
+        return b"\r\n".join(lines)
+
+    def _lines(self, response: Response) -> list[bytes]:
+        """Return status line, Date and the response's own fields."""
         if self._clock() >= self._until:
             self._starts.clear()
             self._until = self._clock() + 1.0

@@ -15,7 +15,7 @@ from shareai_cli.errors import Overloaded, RequestTimeout, ShareAIError
 from shareai_cli.types import Clock
 from shareai_cli.wire.admission import Admission
 from shareai_cli.wire.message import Handler, Refuse, Request, Response
-from shareai_cli.wire.reply_heads import CLOSE, KEEP, ReplyHeads
+from shareai_cli.wire.reply_heads import BODILESS, ReplyHeads
 from shareai_cli.wire.request_reader import BODY, DEAF, RequestReader
 
 PIPELINED_BYTES = 64 << 10
@@ -197,6 +197,8 @@ class ServerConnection(asyncio.Protocol):
                 waiter.set_result(None)
         elif self._task is None:
             self._task = self._loop.create_task(self._serve())
+            # Not in a `finally` of its own: a task that is cancelled before it starts has none.
+            self._task.add_done_callback(self._served)
 
     async def _serve(self) -> None:
         """Answer requests as they come, until the connection is to end."""
@@ -227,10 +229,11 @@ class ServerConnection(asyncio.Protocol):
         except Exception as error:
             logger.error("a connection failed: %s", _where(error))
             self._transport.abort()
-        finally:
-            self._task = None
-            if self._lost:
-                self._owner.left(self)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if self._lost:
+            self._owner.left(self)
 
     async def _answer(self, request: Request) -> None:
         """Answer one request, whatever its handler does."""
@@ -266,39 +269,22 @@ class ServerConnection(asyncio.Protocol):
 
     def _write_whole(self, request: Request | None, response: Response) -> None:
         """Write head and body at once; without a request, what could not be read as one is answered."""
-        lines = self._owner.heads.lines(response)
-        body = cast(bytes, response.body)
-        if response.status in _BODILESS:
-            body = b""
-        else:
-            lines.append(b"Content-Length: %d" % len(body))
         self._last = last = request is None or self._is_last()
-        if last:
-            lines.append(CLOSE)
-        elif request is not None and request.version == "1.0":
-            lines.append(KEEP)
-        lines.append(b"")
-        lines.append(b"" if request is not None and request.method == "HEAD" else body)
+        message = self._owner.heads.whole(response, request, last=last)
         self._begun = True
-        self._transport.write(b"\r\n".join(lines))
+        self._transport.write(message)
 
     async def _stream(self, request: Request, response: Response, pieces: AsyncIterator[bytes]) -> None:
         """Write each piece as it comes, the first one with the head."""
         try:
             chunked = request.version == "1.1"
-            lines = self._owner.heads.lines(response)
-            if chunked and response.status not in _BODILESS:
-                lines.append(b"Transfer-Encoding: chunked")
             self._last = last = self._is_last() or not chunked
-            if last:
-                lines.append(CLOSE)
-            lines += (b"", b"")
-            head = b"\r\n".join(lines)
-            if request.method == "HEAD" or response.status in _BODILESS:
-                self._transport.write(head)
-                return
+            head = self._owner.heads.head(response, request, last=last)
             transport = self._transport
-            write = transport.write
+            if request.method == "HEAD" or response.status in BODILESS:
+                self._begun = True
+                transport.write(head)
+                return
             async for piece in pieces:
                 if transport.is_closing():
                     return
@@ -309,7 +295,7 @@ class ServerConnection(asyncio.Protocol):
                 if not self._begun:
                     self._begun = True
                     piece = head + piece
-                write(piece)
+                transport.write(piece)
                 if self._paused:
                     await self._drain()
             end = b"0\r\n\r\n" if chunked else b""
@@ -317,7 +303,7 @@ class ServerConnection(asyncio.Protocol):
                 self._begun = True
                 end = head + end
             if end and not transport.is_closing():
-                write(end)
+                transport.write(end)
         finally:
             close = getattr(pieces, "aclose", None)
             if close is not None:
@@ -392,10 +378,6 @@ class ServerConnection(asyncio.Protocol):
             self._gone = True
             if self._task is not None:
                 self._task.cancel()
-
-
-_BODILESS = (204, 304)
-"""Statuses whose replies end with the head (RFC 9112, section 6.3)."""
 
 
 def _where(error: BaseException) -> str:

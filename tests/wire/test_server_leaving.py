@@ -37,6 +37,21 @@ async def test_a_handler_is_cancelled_when_its_client_leaves(serving: Serving, w
     await until(lambda: held.cancelled and not server.connections, SOON)
 
 
+@pytest.mark.parametrize("number", [1, 3])
+async def test_a_client_that_leaves_with_its_request_is_forgotten(serving: Serving, number: int) -> None:
+    """Before anything was begun for it, all that was taken in is let go."""
+    held = Held()
+    server = await serving.start(held)
+    for _ in range(10):
+        client = await serving.client(server)
+        client.writer.write(request("POST", "/", body=b"hello") * number)
+        client.leave()
+        assert await client.ended() == b""
+    await until(lambda: not server.connections, SOON)
+    assert server.admission.held == 0
+    assert held.begun == held.cancelled
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_requests_that_wait_for_another_are_not_begun_for_nobody(serving: Serving, way: str) -> None:
     """Only the one that was being answered was begun, and it alone cancelled."""

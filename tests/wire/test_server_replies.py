@@ -309,12 +309,13 @@ def test_the_date_is_renewed_every_second() -> None:
     now, day = [100.0], [0.0]
     heads = ReplyHeads(lambda: now[0], lambda: day[0])
     response = Response(200, [])
-    first = heads.lines(response)
+    first = heads.whole(response, None, last=False)
+    assert first == b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"
     day[0] = 1.0
     now[0] = 100.9
-    assert heads.lines(response) == first
+    assert heads.whole(response, None, last=False) == first
     now[0] = 101.0
-    assert heads.lines(response) == [b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:01 GMT"]
+    assert heads.whole(response, None, last=False) == first.replace(b"00:00:00", b"00:00:01")
 
 
 async def test_the_date_is_todays(serving: Serving) -> None:
