@@ -12,6 +12,7 @@ import pytest
 from shareai_cli.errors import AddressInUse, StateError
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.server import Request, Response, Server, ServerLimits
+from shareai_cli.wire.server_connection import ServerConnection
 from tests.support.waiting import until
 from tests.wire.serving import Echo, Held, Pieces, Serving, refuse, request
 
@@ -156,6 +157,30 @@ async def test_nothing_of_a_connection_stays_in_memory(serving: Serving) -> None
         assert [one() for one in kept] == [None, None, None]
     finally:
         gc.enable()
+
+
+class Unconnected(asyncio.Transport):
+    """A transport without a network, whose protocol learns at once that it is lost."""
+
+    def __init__(self, protocol: ServerConnection) -> None:
+        super().__init__()
+        self.protocol = protocol
+
+    def abort(self) -> None:
+        self.protocol.connection_lost(None)
+
+
+async def test_a_connection_that_is_lost_before_its_task_began_is_forgotten(echo: Echo) -> None:
+    """A task that is cancelled so early runs nothing of its own."""
+    server = Server(echo, refuse=refuse)
+    connection = ServerConnection(server)
+    connection.connection_made(Unconnected(connection))
+    connection.data_received(request("POST", "/", body=b"hello"))
+    connection.abort()
+    await until(lambda: not server.connections)
+    assert server.admission.held == 0
+    assert not echo.requests
+    await server.close(0)
 
 
 # -- end
