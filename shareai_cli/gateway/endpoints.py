@@ -12,6 +12,7 @@ from shareai_cli.secrets import Secret, SecretReference, resolve
 from shareai_cli.types import NODE, Clock
 from shareai_cli.wire.client import Origin, Pool, Timeouts, parse_base_url
 from shareai_cli.wire.deadlines import Deadlines
+from shareai_cli.wire.turn import Turn
 
 NODE_LIMITS = TimeLimits(connect=10, head=300, content=300, gap=120, total=600)
 """A node has longer: a model loads, a CPU reads a long prompt."""
@@ -120,7 +121,7 @@ class Endpoint:
 PoolFactory = Callable[[Origin], Pool]
 
 
-def pool_factory(deadlines: Deadlines, clock: Clock) -> PoolFactory:
+def pool_factory(deadlines: Deadlines, turn: Turn, clock: Clock) -> PoolFactory:
     """Return what makes a pool of connections to an origin; TLS contexts are shared."""
     context: list[ssl.SSLContext] = []
 
@@ -128,7 +129,7 @@ def pool_factory(deadlines: Deadlines, clock: Clock) -> PoolFactory:
         if origin.scheme == "https" and not context:
             context.append(ssl.create_default_context())
         tls = context[0] if origin.scheme == "https" else None
-        return Pool(origin, tls=tls, clock=clock, deadlines=deadlines)
+        return Pool(origin, tls=tls, clock=clock, deadlines=deadlines, turn=turn)
 
     return make
 

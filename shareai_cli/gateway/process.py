@@ -44,6 +44,7 @@ from shareai_cli.secrets import Secret, write_private
 from shareai_cli.types import LocalModel
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.server import Server, ServerLimits
+from shareai_cli.wire.turn import Turn
 
 FIRST_KEY = "default"
 """The name of the key that is made at the first start."""
@@ -126,7 +127,8 @@ class GatewayProcess:
         closing.push_async_callback(asyncio.to_thread, ledger.close)
         first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
 
-        deadlines = Deadlines()
+        deadlines, turn = Deadlines(), Turn(before=ledger.flush)
+        ledger.collect(turn.schedule)
         closing.callback(deadlines.close)
         models = local_models(settings, start.has_llama)
         self.fleet = fleet = Fleet(
@@ -146,7 +148,7 @@ class GatewayProcess:
             environ=start.environ,
             ledger=ledger,
             fleet=fleet,
-            make_pool=pool_factory(deadlines, time.monotonic),
+            make_pool=pool_factory(deadlines, turn, time.monotonic),
             catalogue=known_models,
             observe=observe,
         )
@@ -161,6 +163,7 @@ class GatewayProcess:
             hostnames=server_settings.hostnames,
             limits=server_limits(server_settings),
             deadlines=deadlines,
+            turn=turn,
         )
         await server.start(server_settings.host, server_settings.port)
         closing.push_async_callback(self._close_server)

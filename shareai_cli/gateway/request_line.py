@@ -26,10 +26,14 @@ class RequestLines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._waiting: deque[Closed] = deque(maxlen=WAITING)
-        self._seen = 0
+        self._waiting: deque[Closed] = deque()
+        self._dropped = 0
+        self._told = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="request lines", daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<RequestLines [waiting: {len(self._waiting)}, dropped: {self._dropped}]>"
 
     def start(self) -> None:
         """Begin to write."""
@@ -37,8 +41,10 @@ class RequestLines:
 
     def add(self, entry: Closed) -> None:
         """Take in an exchange; costs the event loop one append."""
-        self._seen += 1
-        self._waiting.append(entry)
+        if len(self._waiting) < WAITING:
+            self._waiting.append(entry)
+        else:
+            self._dropped += 1
 
     def close(self) -> None:
         """Write what waits, unless the terminal stands still."""
@@ -47,45 +53,47 @@ class RequestLines:
             self._thread.join(timeout=1.0)
 
     def _work(self) -> None:
-        written = 0
         try:
             while not self._end.wait(EVERY):
-                written = self._write(written)
-            self._write(written)
+                self._write()
+            self._write()
         except (OSError, ValueError):
             return  # the terminal is gone; requests go on
 
-    def _write(self, written: int) -> int:
-        waiting = self._waiting
+    def _write(self) -> None:
         lines: list[str] = []
-        while waiting:
-            lines.append(line(waiting.popleft()))
-        if not lines:
-            return written
-        dropped = self._seen - written - len(lines)
-        if dropped >= WAITING:
+        second, clock = -1, ""
+        for _ in range(len(self._waiting)):
+            entry = self._waiting.popleft()
+            if entry.time_ms // 1000 != second:
+                second = entry.time_ms // 1000
+                clock = time.strftime("%H:%M:%S", time.localtime(second))
+            lines.append(line(entry, clock))
+        dropped = self._dropped - self._told
+        if dropped:
             lines.append(f"({dropped} requests were too fast for this terminal)")
-        self._stream.write("\n".join(lines) + "\n")
-        self._stream.flush()
-        return written + len(lines) + max(dropped, 0)
+            self._told += dropped
+        if lines:
+            lines.append("")
+            self._stream.write("\n".join(lines))
+            self._stream.flush()
 
 
-def line(entry: Closed) -> str:
+def line(entry: Closed, clock: str) -> str:
     """Return the line of one exchange: time, status, route, target, duration, tokens, what went wrong."""
-    clock = time.strftime("%H:%M:%S", time.localtime(entry.time_ms / 1000))
-    where = _shown(entry.route)
-    if entry.target and entry.target != entry.route:
-        where += f" -> {_shown(entry.target)}"
-    parts = [clock, str(entry.status), where or "-", _duration(entry.total_us)]
-    if entry.usage is not None:
-        usage = entry.usage
+    route, target, usage = entry.route, entry.target, entry.usage
+    where = f"{route} -> {target}" if target and target != route else route or "-"
+    if not where.isprintable():  # clients choose some names
+        where = "".join(char if char.isprintable() else "?" for char in where)
+    text = f"{clock}  {entry.status}  {where}  {_duration(entry.total_us)}"
+    if usage is not None:
         given = usage.prompt + usage.cached + usage.cache_write
-        parts.append(f"{given}+{usage.completion + usage.reasoning} tokens")
+        text += f"  {given}+{usage.completion + usage.reasoning} tokens"
     if len(entry.attempts) > 1:
-        parts.append(f"{len(entry.attempts)} attempts")
-    if entry.outcome != Outcome.OK:
-        parts.append(f"{entry.outcome}: {entry.error}" if entry.error else str(entry.outcome))
-    return "  ".join(parts)
+        text += f"  {len(entry.attempts)} attempts"
+    if entry.outcome is not Outcome.OK:
+        text += f"  {entry.outcome}: {entry.error}" if entry.error else f"  {entry.outcome}"
+    return text
 
 
 def _duration(microseconds: int) -> str:
@@ -94,7 +102,3 @@ def _duration(microseconds: int) -> str:
     if microseconds < 1_000_000:
         return f"{microseconds / 1000:.0f} ms"
     return f"{microseconds / 1e6:.1f} s"
-
-
-def _shown(name: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in name) if not name.isprintable() else name

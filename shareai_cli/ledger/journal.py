@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -84,15 +84,15 @@ class Journal:
     def __repr__(self) -> str:
         return f"<Journal [file: {self.number}, bytes: {self.size}, waiting: {len(self.waiting)}]>"
 
-    def append(self, entry: bytes) -> None:
-        """Write an entry, or keep it in memory where the disk refuses it; never raises."""
+    def append(self, entries: Sequence[bytes]) -> None:
+        """Write entries with one call, or keep them in memory where the disk refuses them; never raises."""
         if self.waiting:
             with self._lock:
                 if self.waiting:
-                    self.waiting.append(entry)
+                    self.waiting.extend(entries)
                     return
-        if not self._append(entry):
-            self.waiting.append(entry)
+        if not self._append(entries[0] if len(entries) == 1 else b"".join(entries)):
+            self.waiting.extend(entries)
 
     def retry(self) -> None:
         """Write what waits, as far as the disk takes it."""

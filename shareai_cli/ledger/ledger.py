@@ -53,6 +53,8 @@ class Ledger:
         self._mover = mover
         self._writer = writer
         self._refused = 0
+        self._schedule: Callable[[], None] | None = None
+        self._collected: list[bytes] = []
         with understood(store.path), store.transaction() as connection:
             self.salt: bytes = connection.execute("SELECT salt FROM ledger").fetchone()[0]
             newest = connection.execute("SELECT max(id) FROM requests").fetchone()[0]
@@ -123,9 +125,7 @@ class Ledger:
                 hint="'shareai status' says what is wrong with the disk.",
                 retry_after=5,
             )
-        journal.append(frame(entry))
-        if self._writer.asleep:
-            self._writer.wake()
+        self._take(frame(entry))
 
     def closed(self, entry: Closed) -> None:
         """Keep how a request ended; never raises."""
@@ -133,9 +133,26 @@ class Ledger:
         if journal.waiting and len(journal.waiting) >= MOST_WAITING and not entry.attempts:
             self._refused += 1  # nothing was sent: what the disk refuses must not fill the memory
             return
-        journal.append(frame(entry))
-        if self._writer.asleep:
-            self._writer.wake()
+        self._take(frame(entry))
+
+    def collect(self, schedule: Callable[[], None]) -> None:
+        """From now on keep entries until `flush`, for whose call `schedule` asks each time."""
+        self._schedule = schedule
+
+    def flush(self) -> None:
+        """Write what was collected, before anything that it is about leaves this process; never raises."""
+        if self._collected:
+            entries, self._collected = self._collected, []
+            self._journal.append(entries)
+            if self._writer.asleep:
+                self._writer.wake()
+
+    def _take(self, entry: bytes) -> None:
+        self._collected.append(entry)
+        if self._schedule is not None:
+            self._schedule()
+        else:
+            self.flush()
 
     def state(self) -> LedgerState:
         """Tell how the accounts stand."""
@@ -149,6 +166,7 @@ class Ledger:
 
     async def settled(self) -> None:
         """Return when everything taken in so far is in the database, or the disk has refused it."""
+        self.flush()
         await self._writer.settled()
 
     def close(self) -> None:
@@ -156,6 +174,7 @@ class Ledger:
 
         What the disk refuses stays in the journal for the next start.
         """
+        self.flush()
         self._writer.close()
         self._journal.close()
         try:

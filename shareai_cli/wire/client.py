@@ -13,6 +13,7 @@ from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.dial import dial
 from shareai_cli.wire.origin import Origin, parse_base_url
 from shareai_cli.wire.reply import Reply, Timeouts
+from shareai_cli.wire.turn import Turn
 
 __all__ = ["Origin", "Pool", "Reply", "Timeouts", "parse_base_url"]
 
@@ -31,6 +32,7 @@ class Pool:
         *,
         tls: ssl.SSLContext | None,
         deadlines: Deadlines,
+        turn: Turn | None = None,
         clock: Clock = time.monotonic,
         idle_seconds: float = IDLE_SECONDS,
         most_idle: int = MOST_IDLE,
@@ -38,6 +40,7 @@ class Pool:
         self._origin = origin
         self._tls = tls
         self._deadlines = deadlines
+        self._turn = turn or Turn()
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._most_idle = most_idle
@@ -109,7 +112,7 @@ class Pool:
             self._origin,
             self._tls,
             seconds,
-            lambda: Connection(self._clock, self._release, self._gone),
+            lambda: Connection(self._clock, self._turn, self._release, self._gone),
         )
         if not connection.usable:
             raise ConnectionReset("the connection ended before the request")

@@ -24,6 +24,7 @@ from shareai_cli.errors import (
 )
 from shareai_cli.types import Clock
 from shareai_cli.wire.reply import Reply
+from shareai_cli.wire.turn import Turn
 
 HEAD_BYTES = 64 << 10
 HEAD_FIELDS = 200
@@ -78,6 +79,7 @@ class Connection(asyncio.Protocol):
         "_surplus",
         "_total_at",
         "_transport",
+        "_turn",
         "_unsent",
         "_waiter",
         "_wanted",
@@ -85,12 +87,17 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(
-        self, clock: Clock, free: Callable[[Connection], None], gone: Callable[[Connection], None]
+        self,
+        clock: Clock,
+        turn: Turn,
+        free: Callable[[Connection], None],
+        gone: Callable[[Connection], None],
     ) -> None:
         """Call `free` whenever a reply was taken and another request may follow, `gone` at the end."""
         self.deadline = 0.0
         """When `expired` is to be called, by the clock; 0 is never."""
         self._clock = clock
+        self._turn = turn
         self._free = free
         self._gone = gone
         self._loop = asyncio.get_running_loop()
@@ -147,7 +154,7 @@ class Connection(asyncio.Protocol):
         self.deadline = deadline if deadline < total_at else total_at
         self._wanted = 0
         self._waiter = waiter = self._loop.create_future()
-        self._transport.write(message)  # type: ignore[union-attr] # the pool hands out usable ones only
+        self._turn.write(self._transport, message)  # type: ignore[arg-type] # the pool hands out usable ones
         return reply, waiter
 
     def expect(self, seconds: float, wanted: int) -> asyncio.Future[None]:

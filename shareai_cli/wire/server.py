@@ -15,6 +15,7 @@ from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.message import Handler, Refuse, Request, Response
 from shareai_cli.wire.reply_heads import ReplyHeads
 from shareai_cli.wire.server_connection import ServerConnection
+from shareai_cli.wire.turn import Turn
 
 __all__ = ["Handler", "Refuse", "Request", "Response", "Server", "ServerLimits"]
 
@@ -38,6 +39,7 @@ class Server:
         hostnames: Iterable[str] = (),
         limits: ServerLimits | None = None,
         deadlines: Deadlines | None = None,
+        turn: Turn | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self.handler = handler
@@ -45,6 +47,7 @@ class Server:
         self.clock = clock
         self.admission = Admission(limits or ServerLimits(), hostnames)
         self.heads = ReplyHeads()
+        self.turn = turn or Turn()
         self.closing = False
         self._deadlines = deadlines or Deadlines(clock=clock)
         self._owns_deadlines = deadlines is None

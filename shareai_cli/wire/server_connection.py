@@ -17,6 +17,7 @@ from shareai_cli.wire.admission import Admission
 from shareai_cli.wire.message import Handler, Refuse, Request, Response
 from shareai_cli.wire.reply_heads import BODILESS, ReplyHeads
 from shareai_cli.wire.request_reader import BODY, DEAF, RequestReader
+from shareai_cli.wire.turn import Turn
 
 PIPELINED_BYTES = 64 << 10
 """What may be sent ahead while a request is answered."""
@@ -34,6 +35,7 @@ class Owner(Protocol):
     refuse: Refuse
     admission: Admission
     heads: ReplyHeads
+    turn: Turn
     clock: Clock
     closing: bool
 
@@ -272,7 +274,7 @@ class ServerConnection(asyncio.Protocol):
         self._last = last = request is None or self._is_last()
         message = self._owner.heads.whole(response, request, last=last)
         self._begun = True
-        self._transport.write(message)
+        self._owner.turn.write(self._transport, message)
 
     async def _stream(self, request: Request, response: Response, pieces: AsyncIterator[bytes]) -> None:
         """Write each piece as it comes, the first one with the head."""
@@ -280,10 +282,10 @@ class ServerConnection(asyncio.Protocol):
             chunked = request.version == "1.1"
             self._last = last = self._is_last() or not chunked
             head = self._owner.heads.head(response, request, last=last)
-            transport = self._transport
+            transport, turn = self._transport, self._owner.turn
             if request.method == "HEAD" or response.status in BODILESS:
                 self._begun = True
-                transport.write(head)
+                turn.write(transport, head)
                 return
             async for piece in pieces:
                 if transport.is_closing():
@@ -295,15 +297,15 @@ class ServerConnection(asyncio.Protocol):
                 if not self._begun:
                     self._begun = True
                     piece = head + piece
-                transport.write(piece)
+                turn.write(transport, piece)
                 if self._paused:
                     await self._drain()
             end = b"0\r\n\r\n" if chunked else b""
             if not self._begun:
                 self._begun = True
                 end = head + end
-            if end and not transport.is_closing():
-                transport.write(end)
+            if end:
+                turn.write(transport, end)
         finally:
             close = getattr(pieces, "aclose", None)
             if close is not None:
@@ -341,7 +343,7 @@ class ServerConnection(asyncio.Protocol):
         if reader.wants_continue and phase == BODY_AWAITED:
             reader.wants_continue = False
             if not reader.body_bytes:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._owner.turn.write(self._transport, b"HTTP/1.1 100 Continue\r\n\r\n")
         if phase != self._phase:
             self._watch(phase)
 
@@ -361,12 +363,14 @@ class ServerConnection(asyncio.Protocol):
         """Close the connection once what was written is taken."""
         self._phase = CLOSING
         self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+        self._owner.turn.end()
         self._transport.close()
 
     def _linger(self) -> None:
         """Say that nothing more comes, and close a little later."""
         self._phase = CLOSING
         self.deadline = self._owner.clock() + LINGER_SECONDS
+        self._owner.turn.end()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:

@@ -31,7 +31,7 @@ def test_entries_are_in_the_file_when_append_returns(tmp_path: Path) -> None:
     """Another process reads what was appended, in order: a killed process loses nothing."""
     journal = Journal(tmp_path, 1)
     for number in range(10):
-        journal.append(b"entry%d" % number)
+        journal.append([b"entry%d" % number])
     assert content(tmp_path) == b"".join(b"entry%d" % number for number in range(10))
     assert journal.end == Position(1, 60)
     journal.close()
@@ -41,7 +41,7 @@ def test_a_new_file_begins_at_the_size_limit(tmp_path: Path) -> None:
     """Files are numbered on, and each entry is whole in one of them."""
     journal = Journal(tmp_path, 7, file_bytes=100)
     for _ in range(25):
-        journal.append(b"x" * 30)
+        journal.append([b"x" * 30])
     journal.sync()
     journal.close()
     assert file_numbers(tmp_path) == [7, 8, 9, 10, 11, 12, 13]
@@ -68,7 +68,7 @@ def test_a_short_write_is_cut_off_and_written_again(tmp_path: Path, room: int) -
     journal = Journal(tmp_path, 1, write=disk.write)
     entries = [b"%010d" % number for number in range(8)]
     for entry in entries:
-        journal.append(entry)
+        journal.append([entry])
     assert content(tmp_path) == b"".join(entries[: room // 10])
     assert len(journal.waiting) == 8 - room // 10
     assert "journal" in str(journal.problem)
@@ -83,12 +83,12 @@ def test_entries_behind_waiting_ones_wait_too(tmp_path: Path) -> None:
     """The order stays, also when there is room again before what waits was written."""
     disk = Disk(0)
     journal = Journal(tmp_path, 1, write=disk.write)
-    journal.append(b"first")
+    journal.append([b"first"])
     disk.room = 1 << 20
-    journal.append(b"second")
+    journal.append([b"second"])
     assert content(tmp_path) == b""
     journal.retry()
-    journal.append(b"third")
+    journal.append([b"third"])
     assert content(tmp_path) == b"firstsecondthird"
     journal.close()
 
@@ -98,7 +98,7 @@ def test_a_retry_that_fails_keeps_what_waits(tmp_path: Path) -> None:
     disk = Disk(0)
     journal = Journal(tmp_path, 1, write=disk.write)
     for number in range(4):
-        journal.append(b"entry%d" % number)
+        journal.append([b"entry%d" % number])
     disk.room = 8
     journal.retry()
     assert content(tmp_path) == b"entry0"
@@ -114,6 +114,6 @@ def test_after_close_an_entry_goes_nowhere_else(tmp_path: Path) -> None:
     journal.close()
     other = tmp_path / "other"
     with other.open("wb"):
-        journal.append(b"late")
+        journal.append([b"late"])
     assert other.read_bytes() == b""
     assert list(journal.waiting) == [b"late"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shareai_cli.errors import UpstreamError
 from shareai_cli.wire.connection import Connection
+from shareai_cli.wire.turn import Turn
 from tests.support.behaviours import chunk, head
 from tests.support.clock import FakeClock
 
@@ -46,7 +47,7 @@ class Wire(asyncio.Transport):
 async def answered(pieces: list[bytes]) -> tuple[object, ...]:
     """Return what a request was answered by these bytes: the reply, or its failure's class."""
     freed: list[Connection] = []
-    connection = Connection(FakeClock(), freed.append, lambda one: None)
+    connection = Connection(FakeClock(), Turn(), freed.append, lambda one: None)
     wire = Wire()
     connection.connection_made(wire)
     reply, _ = connection.ask(b"POST / HTTP/1.1\r\n\r\n", 30.0, 0.0, 600.0)
