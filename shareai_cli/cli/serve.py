@@ -46,7 +46,7 @@ def serve(
     under way are given time, unless Ctrl-C comes a second time. Each request has a line on standard error.
     """
     from shareai_cli.gateway.process import Start
-    from shareai_cli.gateway.process import serve as run_gateway
+    from shareai_cli.gateway.serve import serve as run_gateway
     from shareai_cli.node.models import has_llama
 
     run = invocation(context)

@@ -1,22 +1,19 @@
 """The gateway as a process: everything that it needs, opened in order, and closed in the reverse order.
 
-lock → ledger → gateway → node agent → server → the address beside the lock → the configuration's watcher
+lock → ledger → node agent → gateway → server → the address beside the lock → the configuration's watcher
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import ipaddress
 import os
 import secrets
-import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import msgspec
 import psutil
@@ -277,46 +274,6 @@ class GatewayProcess:
     def _remove_address(self) -> None:
         with contextlib.suppress(OSError):
             self._start.paths.endpoint_file.unlink()
-
-
-async def serve(start: Start, ready: Callable[[Ready], None]) -> None:
-    """Run a gateway until SIGINT or SIGTERM; a second one ends it at once."""
-    signals = asyncio.Queue[int]()
-    with _signals_into(signals):
-        process = GatewayProcess(start)
-        ready(await process.start())
-        # What lives for as long as the process needs no collector to look at it again and again.
-        gc.collect()
-        gc.freeze()
-        await signals.get()
-        if process.gateway.in_flight:
-            start.notice(f"Ending; {process.gateway.in_flight} requests under way are given time to end.")
-        loop = asyncio.get_running_loop()
-        closing, again = loop.create_task(process.close()), loop.create_task(signals.get())
-        await asyncio.wait({closing, again}, return_when=asyncio.FIRST_COMPLETED)
-        again.cancel()
-        if not closing.done():
-            process.abort()
-        await closing
-
-
-@contextlib.contextmanager
-def _signals_into(signals: asyncio.Queue[int]) -> Any:
-    """Put SIGINT and SIGTERM into a queue."""
-    loop = asyncio.get_running_loop()
-    caught = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform == "win32":
-        for one in caught:
-            signal.signal(one, lambda number, _: loop.call_soon_threadsafe(signals.put_nowait, number))
-        yield
-        return
-    for one in caught:
-        loop.add_signal_handler(one, signals.put_nowait, one)
-    try:
-        yield
-    finally:
-        for one in caught:
-            loop.remove_signal_handler(one)
 
 
 async def take_lock(paths: Paths) -> StateLock:
