@@ -14,6 +14,7 @@ from shareai_cli.ledger.costs import Costs
 from shareai_cli.ledger.database import explain
 from shareai_cli.ledger.journal import Journal, Position
 from shareai_cli.ledger.mover import Mover
+from shareai_cli.ledger.rush import BEHIND, Rush
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -25,12 +26,6 @@ PAUSE: Final = 0.0001
 """Seconds of sleep after each statement, so that the event loop need not wait for a time slice of the
 system's to end: on one core, that would be milliseconds. (A lower priority would do the same
 until other processes want the core: then this thread would hold the interpreter's lock and not run.)"""
-
-RUSH: Final = 1 << 20
-"""Bytes of the journal a second, some 3 000 requests, beyond which the event loop gets all of the time."""
-
-BEHIND: Final = 32 << 20
-"""Bytes of the journal that may be put off, some 100 000 requests: after a kill they have to be taken in."""
 
 SYNC: Final = 1.0
 """Seconds between two `fsync` of the journal: what a power loss may cost."""
@@ -49,8 +44,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
         self._synced_at = 0.0
         self._idle = False
-        self._behind = 0
-        self._looked_at = time.monotonic()
+        self._rush = Rush()
         self.asleep = False
         """Whether an entry has to call `wake`."""
         self.problem: str | None = None
@@ -126,7 +120,8 @@ class Writer:
             if self._journal.waiting:
                 self._journal.retry()
             self._sync_when_due()
-            if self._puts_off():
+            can_wait = not (self._settling or self._end)
+            if self._rush.is_on(self._mover.unmoved_bytes()) and can_wait:
                 return True
             while self._mover.move_next(self._pause()):
                 moved = True
@@ -136,19 +131,12 @@ class Writer:
                     break  # what comes from now on is worth a batch only in a while
                 time.sleep(self._pause())
             self.problem = None
-            self._behind = self._mover.unmoved_bytes()
+            self._rush.moved(self._mover.unmoved_bytes())
         except Exception as error:  # whatever it is, requests go on, and the next round tries again
             self.problem = explain(error)
         for _ in range(settling):
             self._settling.popleft().tell()
         return moved
-
-    def _puts_off(self) -> bool:
-        """Tell whether entries come so fast that moving them would take the requests' own time."""
-        now, behind = time.monotonic(), self._mover.unmoved_bytes()
-        rushed = behind - self._behind > RUSH * (now - self._looked_at)
-        self._looked_at, self._behind = now, behind
-        return rushed and behind < BEHIND and not self._settling and not self._end
 
     def _pause(self) -> float:
         return 0.0 if self._end or self._mover.unmoved_bytes() > BEHIND else PAUSE
