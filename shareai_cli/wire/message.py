@@ -27,11 +27,16 @@ class Request(Struct, gc=False):
 
 
 class Response(Struct):
-    """One reply: the server adds what frames it (Content-Length, Transfer-Encoding, Connection, Date)."""
+    """One reply: the server adds what frames it (Content-Length, Transfer-Encoding, Connection, Date).
+
+    `lines` are more fields, ready to be sent, each with its line's end: only for those that hold nothing
+    from outside, as they are not checked for line breaks.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes | AsyncIterator[bytes] = b""
+    lines: bytes = b""
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

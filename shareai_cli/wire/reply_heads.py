@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
-from typing import cast
 
 from shareai_cli.types import Clock, WallClock
 from shareai_cli.wire.message import Request, Response
@@ -14,8 +13,10 @@ _REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus
 BODILESS = (204, 304)
 """Statuses whose replies end with the head (RFC 9112, section 6.3)."""
 
-_CLOSE = b"Connection: close"
-_KEEP = b"Connection: keep-alive"
+_CLOSE = b"Connection: close\r\n"
+_KEEP = b"Connection: keep-alive\r\n"
+
+_CARRIAGE_RETURN, _LINE_FEED = b"\r\n"
 
 
 class ReplyHeads:
@@ -34,50 +35,53 @@ class ReplyHeads:
 
         Raises `ValueError` for a field with a line break in it: it would become two, or another reply.
         """
-        lines = self._lines(response)
-        body = cast(bytes, response.body)
+        body: bytes = response.body  # type: ignore[assignment] # streams go with `head`
+        start = self._start(response)
         if response.status in BODILESS:
-            body = b""
+            body = length = b""
         else:
-            lines.append(b"Content-Length: %d" % len(body))
+            length = b"Content-Length: %d\r\n" % len(body)
         if last:
-            lines.append(_CLOSE)
+            length += _CLOSE
         elif request is not None and request.version == "1.0":
-            lines.append(_KEEP)
-        lines.append(b"")
-        lines.append(b"" if request is not None and request.method == "HEAD" else body)
-        return b"\r\n".join(lines)
+            length += _KEEP
+        if request is not None and request.method == "HEAD":
+            body = b""
+        return b"%b%b\r\n%b" % (start, length, body)
 
     def head(self, response: Response, request: Request, *, last: bool) -> bytes:
         """Return the head of a reply whose body is streamed: in chunks, or until the connection ends."""
-        lines = self._lines(response)
+        start = self._start(response)
         if request.version == "1.1" and response.status not in BODILESS:
-            lines.append(b"Transfer-Encoding: chunked")
-        if last:
-            lines.append(_CLOSE)
-        lines += (b"", b"")
-        return b"\r\n".join(lines)
+            start += b"Transfer-Encoding: chunked\r\n"
+        return start + (_CLOSE if last else b"") + b"\r\n"
 
-    def _lines(self, response: Response) -> list[bytes]:
-        """Return status line, Date and the response's own fields."""
+    def _start(self, response: Response) -> bytes:
+        """Return status line, Date and the response's own fields, each line with its end."""
         if self._clock() >= self._until:
             self._starts.clear()
             self._until = self._clock() + 1.0
-        status = response.status
-        start = self._starts.get(status) or self._start(status)
-        lines = [b": ".join(field) for field in response.headers]
-        fields = b"".join(lines)
-        if b"\n" in fields or b"\r" in fields:
-            raise ValueError("a header field with a line break")
-        lines.insert(0, start)
-        return lines
+        start = self._starts.get(response.status) or self._dated(response.status)
+        if response.headers:
+            start += _lines(response.headers)
+        return start + response.lines
 
-    def _start(self, status: int) -> bytes:
+    def _dated(self, status: int) -> bytes:
         """Return status line and Date field."""
         date = http_date(self._wall_clock()).encode("ascii")
-        start = b"HTTP/1.1 %d %b\r\nDate: %b" % (status, _REASONS.get(status, b""), date)
+        start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, _REASONS.get(status, b""), date)
         self._starts[status] = start
         return start
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return fields as lines; raises `ValueError` where one has a line break in it."""
+    lines = [b": ".join(field) for field in headers]
+    fields = b"".join(lines)
+    if _LINE_FEED in fields or _CARRIAGE_RETURN in fields:
+        raise ValueError("a header field with a line break")
+    lines.append(b"")
+    return b"\r\n".join(lines)
 
 
 def http_date(seconds: float) -> str:

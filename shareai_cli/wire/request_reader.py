@@ -7,7 +7,7 @@ not served, upgrades that nobody offers, trailers, bounds on heads, bodies and w
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 
 import httptools
 
@@ -32,7 +32,7 @@ _OTHER_PROTOCOLS = frozenset(
 )
 """Methods that llhttp reads although they belong to tunnels, HTTP/2, Icecast and RTSP."""
 
-_SLASH = 0x2F
+_SLASH, _HASH = b"/#"
 
 _authority = re.compile(rb"https?://([^/?#@]+)(?=[/?]|$)", re.IGNORECASE).match
 
@@ -152,31 +152,33 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field of the head; trailers are dropped."""
         headers = self._headers
+        name = name.lower()
         if headers is None:
             return
-        name = name.lower()
-        if name in headers:
-            self._repeats += 1
-            if self._repeats > self._admission.limits.head_fields:
-                raise HeadTooLarge("The request's head has too many fields.")
-            value = headers[name] + b", " + value
-        headers[name] = value
+        if name not in headers:
+            headers[name] = value
+            return
+        self._repeats += 1
+        if self._repeats > self._admission.limits.head_fields:
+            raise HeadTooLarge("The request's head has too many fields.")
+        headers[name] += b", " + value
 
     def on_headers_complete(self) -> None:
         """Take in that the head is complete, unless it is the one made for the sake of its body."""
         if not self._resumed:
-            self._take_head(cast("dict[bytes, bytes]", self._headers))
+            self._take_head(self._headers)  # type: ignore[arg-type] # None only once a head was taken
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
         size = len(body)
-        self.body_bytes += size
         self._pieces.append(body)
+        self.body_bytes = whole = self.body_bytes + size
         admission = self._admission
-        admission.held += size
-        if self.body_bytes > admission.limits.body_bytes:
+        admission.held = held = admission.held + size
+        limits = admission.limits
+        if whole > limits.body_bytes:
             raise self._too_large()
-        if admission.held > admission.limits.held_bytes:
+        if held > limits.held_bytes:
             raise Overloaded("Too many large requests are being served.", retry_after=1.0)
 
     def on_message_complete(self) -> None:
@@ -190,7 +192,8 @@ class RequestReader:
     def _take_head(self, headers: dict[bytes, bytes]) -> None:
         """Raise for a head that is not served; else note what the request and its body need."""
         parser = self._parser
-        limits = self._admission.limits
+        admission = self._admission
+        limits = admission.limits
         self._version = version = parser.get_http_version()
         if version != "1.1":
             self._check_old(version)
@@ -201,9 +204,10 @@ class RequestReader:
             raise MalformedRequest("The request's method belongs to another protocol.")
         self._method = _METHODS.get(method) or method.decode("ascii")
         host = headers.get(b"host", b"")
-        if host not in self._admission.good_hosts:
-            self._admission.check_host(host, self._local)
-        if self._url[0] != _SLASH or b"#" in self._url:
+        if host not in admission.good_hosts:
+            admission.check_host(host, self._local)
+        url = self._url
+        if url[0] != _SLASH or _HASH in url:  # looking for a byte's number is far cheaper than for b"#"
             self._check_target()
         if b"content-length" in headers:
             if int(headers[b"content-length"]) > limits.body_bytes:
@@ -228,7 +232,7 @@ class RequestReader:
         if self._url == b"*" and self._method == "OPTIONS":
             return
         found = _authority(self._url)
-        if found is None or b"#" in self._url:
+        if found is None or _HASH in self._url:
             raise MalformedRequest("The request's target is no path.")
         self._admission.check_host(found[1], self._local)
         path = self._url[found.end() :]

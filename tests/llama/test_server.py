@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from shareai_cli.wire.server import Server
 
 from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE, LONG_STREAM
 from shareai_cli.llama.engine import Engine
 from shareai_cli.llama.scheduler import OneAtATime
 from shareai_cli.llama.server import ModelServer, refuse
+from shareai_cli.wire.server import Server
 from tests.support.waiting import until
 
 SECRET = "the-secret-of-this-test"

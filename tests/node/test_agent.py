@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 import httpx
 import msgspec
 import pytest
-from shareai_cli.wire.server import Server
 
 from shareai_cli.node.agent import Agent, refuse
 from shareai_cli.node.children import Children
 from shareai_cli.types import LocalModel
 from shareai_cli.wire.deadlines import Deadlines
+from shareai_cli.wire.server import Server
 from tests.support.clock import FakeClock
 from tests.support.waiting import until
 

@@ -97,7 +97,7 @@ async def test_an_unreadable_model_is_named_and_tried_again_later(
 ) -> None:
     """The file is in the message; once it is mended and the wait is over, the model is served."""
     path = tmp_path / "broken.gguf"
-    whole = Path(demo.path).read_bytes()  # noqa: ASYNC240 - a small file
+    whole = Path(demo.path).read_bytes()
     if damage == "cut":
         path.write_bytes(whole[:100_000])
     children = kept.serve(LocalModel("broken", str(path)))
