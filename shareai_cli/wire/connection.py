@@ -71,7 +71,6 @@ class Connection(asyncio.Protocol):
         "_interim",
         "_loop",
         "_parser",
-        "_paused",
         "_repeats",
         "_reply",
         "_reusable",
@@ -84,6 +83,7 @@ class Connection(asyncio.Protocol):
         "_waiter",
         "_wanted",
         "deadline",
+        "paused",
     )
 
     def __init__(
@@ -120,7 +120,8 @@ class Connection(asyncio.Protocol):
         self._reusable = False
         self._close_delimited = False
         self._surplus = False
-        self._paused = False
+        self.paused = False
+        """Whether the other side is not read for now, as enough waits to be taken."""
         self._ended_well = False
 
     def __repr__(self) -> str:
@@ -149,7 +150,8 @@ class Connection(asyncio.Protocol):
         self._head_seconds = head_seconds
         self._total_at = total_at
         self._bodiless = message.startswith(b"HEAD ")
-        self._unsent = len(message) if len(message) >= LARGE_REQUEST else 0
+        size = len(message)
+        self._unsent = size if size >= LARGE_REQUEST else 0
         deadline = now + head_seconds
         self.deadline = deadline if deadline < total_at else total_at
         self._wanted = 0
@@ -168,14 +170,14 @@ class Connection(asyncio.Protocol):
             self.deadline = deadline if deadline < self._total_at else self._total_at
         self._wanted = wanted
         self._waiter = waiter = self._loop.create_future()
-        if self._paused and wanted > WAITING_BYTES:
+        if self.paused and wanted > WAITING_BYTES:
             self.taken()
         return waiter
 
     def taken(self) -> None:
         """Read on, if reading had been paused."""
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
 
@@ -183,13 +185,16 @@ class Connection(asyncio.Protocol):
         """Take in that a complete reply was taken: the next request may come."""
         self._reply = None
         self._state = IDLE
-        if self.usable:
-            self.taken()
+        if self._reusable:
+            if self.paused:
+                self.taken()
             self._free(self)
 
     def rest(self, seconds: float) -> None:
         """Stay idle for so long at most, and not longer than the other side said that it will."""
-        self.deadline = self._clock() + min(seconds, self._idle_seconds)
+        if seconds > self._idle_seconds:
+            seconds = self._idle_seconds
+        self.deadline = self._clock() + seconds
 
     def abort(self) -> None:
         """Close the connection at once; a reply under way fails."""
@@ -241,7 +246,7 @@ class Connection(asyncio.Protocol):
         elif state != BODY:
             self.abort()  # nobody asked for these bytes
             return
-        reply = cast(Reply, self._reply)
+        reply: Reply = self._reply  # type: ignore[assignment] # there is one in these states
         before = reply.waiting
         try:
             self._parser.feed_data(data)
@@ -273,8 +278,8 @@ class Connection(asyncio.Protocol):
             self.deadline = self._total_at
             if not waiter.done():
                 waiter.set_result(None)
-        if waiting > WAITING_BYTES and not self._paused:
-            self._paused = True
+        if waiting > WAITING_BYTES and not self.paused:
+            self.paused = True
             self._transport.pause_reading()  # type: ignore[union-attr] # it just brought data
 
     def eof_received(self) -> bool:
@@ -314,12 +319,13 @@ class Connection(asyncio.Protocol):
             return
         headers = self._reply.headers  # type: ignore[union-attr] # there is one while a head is expected
         name = name.lower()
-        if name in headers:
-            self._repeats += 1
-            if self._repeats > HEAD_FIELDS:
-                raise _Refused("too many fields")
-            value = headers[name] + b", " + value
-        headers[name] = value
+        if name not in headers:
+            headers[name] = value
+            return
+        self._repeats += 1
+        if self._repeats > HEAD_FIELDS:
+            raise _Refused("too many fields")
+        headers[name] += b", " + value
 
     def on_headers_complete(self) -> None:
         """Decide how the reply is framed (RFC 9112, section 6.3)."""
@@ -331,7 +337,7 @@ class Connection(asyncio.Protocol):
             if status == 101:
                 raise _Refused("another protocol, which nobody asked for")
             return
-        reply = cast(Reply, self._reply)
+        reply: Reply = self._reply  # type: ignore[assignment] # there is one in these states
         headers = reply.headers
         if len(headers) + self._repeats > HEAD_FIELDS:
             raise _Refused("too many fields")
@@ -355,7 +361,7 @@ class Connection(asyncio.Protocol):
         if self._state != BODY:
             self._surplus = True
             return
-        reply = cast(Reply, self._reply)
+        reply: Reply = self._reply  # type: ignore[assignment] # there is one in these states
         reply.pieces.append(body)
         reply.waiting += len(body)
 
@@ -384,7 +390,7 @@ class Connection(asyncio.Protocol):
 
     def _complete(self) -> None:
         """Hand a complete reply over; a connection that cannot be used again ends here."""
-        reply = cast(Reply, self._reply)
+        reply: Reply = self._reply  # type: ignore[assignment] # there is one in these states
         transport = self._transport
         self._state = DONE
         self._interim = self._repeats = self._barren = 0
@@ -398,7 +404,7 @@ class Connection(asyncio.Protocol):
             self._drop()
         elif self._bodiless:
             self._parser = httptools.HttpResponseParser(self)  # the former one waits for the body
-        reply.end(None)
+        reply.complete = True
         self._wake()
 
     def _drop(self) -> None:
@@ -423,7 +429,7 @@ class Connection(asyncio.Protocol):
         self._reply = None
         self._state = IDLE
         if reply is not None:
-            reply.end(failure)
+            reply.fail(failure)
         self._wake()
 
     def _wake(self) -> None:

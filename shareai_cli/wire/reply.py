@@ -21,11 +21,14 @@ class Timeouts(Struct, frozen=True):
 class Source(Protocol):
     """The connection that a reply comes over."""
 
+    paused: bool
+    """Whether the other side is not read for now, as enough waits to be taken."""
+
     def expect(self, seconds: float, wanted: int) -> asyncio.Future[None]:
         """Return what is done once `wanted` bytes wait, or the reply ended or failed (0 s: no limit)."""
 
     def taken(self) -> None:
-        """What waited was taken, and more is to come."""
+        """What waited was taken, and more is to come: read on, if paused."""
 
     def finished(self) -> None:
         """A complete reply was taken: the connection is free."""
@@ -66,6 +69,10 @@ class Reply:
             await self._wait(gap, limit + 1)
             if self.failure is not None:
                 raise self.failure
+        return self.whole(limit)
+
+    def whole(self, limit: int) -> bytes:
+        """Return what `read` does, of a reply that is complete: there is nothing to wait for."""
         if self.waiting > limit:
             self.abort()
             raise MalformedReply(f"a reply larger than {limit} bytes")
@@ -95,13 +102,10 @@ class Reply:
         else:
             connection.abort()
 
-    def end(self, failure: UpstreamError | None) -> None:
-        """Take in that nothing more will come: the reply is complete, or it failed."""
-        if failure is None:
-            self.complete = True
-        else:
-            self.failure = failure
-            self._connection = None
+    def fail(self, failure: UpstreamError) -> None:
+        """Take in that nothing more will come, although the reply is not complete."""
+        self.failure = failure
+        self._connection = None
 
     async def _wait(self, seconds: float, wanted: int) -> None:
         connection = self._connection
@@ -123,6 +127,6 @@ class Reply:
             if self.complete:
                 self._connection = None
                 connection.finished()
-            else:
+            elif connection.paused:
                 connection.taken()
         return body

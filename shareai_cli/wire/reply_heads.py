@@ -30,7 +30,7 @@ class ReplyHeads:
         self._starts: dict[int, bytes] = {}
         self._until = 0.0
 
-    def whole(self, response: Response, request: Request | None, *, last: bool) -> bytes:
+    def whole(self, response: Response, request: Request | None, last: bool) -> bytes:
         """Return a reply whose body is bytes; `last` says that the connection ends after it.
 
         Raises `ValueError` for a field with a line break in it: it would become two, or another reply.
@@ -49,7 +49,7 @@ class ReplyHeads:
             body = b""
         return b"%b%b\r\n%b" % (start, length, body)
 
-    def head(self, response: Response, request: Request, *, last: bool) -> bytes:
+    def head(self, response: Response, request: Request, last: bool) -> bytes:
         """Return the head of a reply whose body is streamed: in chunks, or until the connection ends."""
         start = self._start(response)
         if request.version == "1.1" and response.status not in BODILESS:

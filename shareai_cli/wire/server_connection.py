@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Protocol, cast
+from typing import Protocol
 
 from shareai_cli.errors import Overloaded, RequestTimeout, ShareAIError
 from shareai_cli.types import Clock
@@ -128,7 +128,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Join the server, if it has room."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = transport  # type: ignore[assignment] # servers' transports are both ways
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._reader = RequestReader(
             self._owner.admission, local[0] if local else "", peer[0] if peer else ""
@@ -204,24 +204,22 @@ class ServerConnection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         """Answer requests as they come, until the connection is to end."""
-        requests = self._reader.requests
+        owner, requests = self._owner, self._reader.requests
         try:
             while not self._gone:
                 if not requests:
-                    self._rest()
-                    self._waiter = waiter = self._loop.create_future()
-                    await waiter
+                    await self._rest()
                     continue
                 request = requests.pop(0)
-                self._ahead = 0
                 if isinstance(request, ShareAIError):
-                    self._write_whole(None, self._owner.refuse(request))
+                    self._write_whole(None, owner.refuse(request))
                     self._linger()
                     return
+                self._ahead = 0
                 await self._answer(request)
                 if self._paused:
                     await self._drain()
-                if self._last or self._owner.closing:
+                if self._last or owner.closing:
                     self._close()
                     return
         except asyncio.CancelledError:
@@ -238,10 +236,11 @@ class ServerConnection(asyncio.Protocol):
             self._owner.left(self)
 
     async def _answer(self, request: Request) -> None:
-        """Answer one request, whatever its handler does."""
+        """Answer one request, whatever its handler does; who waits for the next one holds nothing of it."""
         self._begun = False
+        owner = self._owner
         try:
-            response = await self._owner.handler(request)
+            response = await owner.handler(request)
             if isinstance(response.body, bytes):
                 self._write_whole(request, response)
             else:
@@ -249,13 +248,13 @@ class ServerConnection(asyncio.Protocol):
         except ShareAIError as error:
             self._replace(request, error)
         except asyncio.CancelledError as error:
-            if self._gone or cast("asyncio.Task[None]", self._task).cancelling():
+            if self._gone or self._task.cancelling():  # type: ignore[union-attr] # it is this one
                 raise
             self._fail(request, error)
         except Exception as error:
             self._fail(request, error)
         finally:
-            self._owner.admission.held -= len(request.body)
+            owner.admission.held -= len(request.body)
 
     def _fail(self, request: Request, error: BaseException) -> None:
         """Answer that something went wrong; what, is nobody's business but this machine's owner's."""
@@ -271,17 +270,18 @@ class ServerConnection(asyncio.Protocol):
 
     def _write_whole(self, request: Request | None, response: Response) -> None:
         """Write head and body at once; without a request, what could not be read as one is answered."""
+        owner = self._owner
         self._last = last = request is None or self._is_last()
-        message = self._owner.heads.whole(response, request, last=last)
+        message = owner.heads.whole(response, request, last)
         self._begun = True
-        self._owner.turn.write(self._transport, message)
+        owner.turn.write(self._transport, message)
 
     async def _stream(self, request: Request, response: Response, pieces: AsyncIterator[bytes]) -> None:
         """Write each piece as it comes, the first one with the head."""
         try:
             chunked = request.version == "1.1"
             self._last = last = self._is_last() or not chunked
-            head = self._owner.heads.head(response, request, last=last)
+            head = self._owner.heads.head(response, request, last)
             transport, turn = self._transport, self._owner.turn
             if request.method == "HEAD" or response.status in BODILESS:
                 self._begun = True
@@ -329,12 +329,15 @@ class ServerConnection(asyncio.Protocol):
 
     # -- waits and ends
 
-    def _rest(self) -> None:
-        """Wait for the next request, of which a part may be there."""
+    def _rest(self) -> asyncio.Future[None]:
+        """Return what is done once the next request is there, of which a part may have come."""
+        owner, reader = self._owner, self._reader
         self._phase = IDLE
-        self.deadline = self._owner.clock() + self._owner.admission.limits.idle_seconds
-        if self._reader.state == BODY or self._reader.head_bytes:
+        self.deadline = owner.clock() + owner.admission.limits.idle_seconds
+        if reader.state == BODY or reader.head_bytes:
             self._await_rest()
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _await_rest(self) -> None:
         """Limit the time for the rest of a request."""
