@@ -86,7 +86,6 @@ class GatewayProcess:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._notice = start.notice
         self._began = time.monotonic()
         self._closing = contextlib.AsyncExitStack()
         self._config_problem: str | None = None
@@ -122,15 +121,12 @@ class GatewayProcess:
         closing.callback(lock.release)
         ledger = await asyncio.to_thread(Ledger.open, start.paths, PriceBook)
         closing.push_async_callback(asyncio.to_thread, ledger.close)
-        first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
 
         deadlines, turn = Deadlines(), Turn(before=ledger.flush)
         ledger.collect(turn.schedule)
         closing.callback(deadlines.close)
         models = local_models(settings, start.has_llama)
-        self.fleet = fleet = Fleet(
-            models, deadlines=deadlines, environ=start.environ, on_problem=self._notice
-        )
+        self.fleet = fleet = Fleet(models, deadlines=deadlines, environ=start.environ, on_problem=self.notice)
         closing.push_async_callback(fleet.close)
         lines = RequestLines(start.lines)
         closing.push_async_callback(asyncio.to_thread, lines.close)
@@ -174,6 +170,9 @@ class GatewayProcess:
         lines.start()
         watcher.start()
         closing.push_async_callback(watcher.close)
+        # Last, as it is shown only once: a start that fails must not have made it.
+        first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
+        gateway.keys.replace(ledger.store.active_keys())
         return Ready(settings, self._base_url, models, first_key, first_key_file)
 
     async def _close_server(self) -> None:
@@ -257,11 +256,16 @@ class GatewayProcess:
         restart = "" if (server.host, server.port) == (former.host, former.port) else (
             "; the new host and port need a restart"
         )  # fmt: skip
-        self._notice(f"The configuration was taken up{restart}.")
+        self.notice(f"The configuration was taken up{restart}.")
 
     def _config_refused(self, error: ShareAIError) -> None:
         self._config_problem = str(error)
-        self._notice(f"The configuration of before stays in force: {error}")
+        self.notice(f"The configuration of before stays in force: {error}")
+
+    def notice(self, text: str) -> None:
+        """Tell the person who watches; a terminal or a log that takes nothing is no reason to stop."""
+        with contextlib.suppress(OSError, ValueError):
+            self._start.notice(text)
 
     def _leave_address(self, token: Secret) -> None:
         address = GatewayAddress(self._base_url.removesuffix("/v1"), token.reveal(), os.getpid())

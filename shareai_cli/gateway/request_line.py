@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TextIO
 
 from shareai_cli.ledger import Closed
@@ -53,12 +54,9 @@ class RequestLines:
             self._thread.join(timeout=1.0)
 
     def _work(self) -> None:
-        try:
-            while not self._end.wait(EVERY):
-                self._write()
+        while not self._end.wait(EVERY):
             self._write()
-        except (OSError, ValueError):
-            return  # the terminal is gone; requests go on
+        self._write()
 
     def _write(self) -> None:
         lines: list[str] = []
@@ -75,8 +73,10 @@ class RequestLines:
             self._told += dropped
         if lines:
             lines.append("")
-            self._stream.write("\n".join(lines))
-            self._stream.flush()
+            # A terminal that is gone, a log on a full disk: requests go on, and perhaps the next lines too.
+            with suppress(OSError, ValueError):
+                self._stream.write("\n".join(lines))
+                self._stream.flush()
 
 
 def line(entry: Closed, clock: str) -> str:

@@ -24,7 +24,7 @@ async def serve(start: Start, ready: Callable[[Ready], None]) -> None:
         _spare_the_collector()
         await signals.get()
         if process.gateway.in_flight:
-            start.notice(f"Ending; {process.gateway.in_flight} requests under way are given time to end.")
+            process.notice(f"Ending; {process.gateway.in_flight} requests under way are given time to end.")
         loop = asyncio.get_running_loop()
         closing, again = loop.create_task(process.close()), loop.create_task(signals.get())
         await asyncio.wait({closing, again}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from shareai_cli.paths import find_paths
-from tests.support.served import PROGRAM, RunningGateway, eventually
+from tests.support.served import PROGRAM, RunningGateway, StartError, eventually, run_shareai
 from tests.support.waiting import alive, until
 
 pytestmark = pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed")
@@ -57,6 +58,19 @@ async def test_without_a_terminal_the_key_goes_into_a_private_file(tmp_path: Pat
     async with await RunningGateway.start(tmp_path) as again:
         assert (again.told["key"], again.told["key_file"]) == (None, None)
         assert (await again.client.get("/v1/models")).status_code == 200
+
+
+async def test_a_first_start_that_fails_makes_no_key(tmp_path: Path) -> None:
+    """Nobody would have seen it: the first start that succeeds makes it, and names its place."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(StartError):
+            await RunningGateway.start(tmp_path, arguments=("--port", str(taken.getsockname()[1])))
+    assert (await run_shareai(tmp_path, "key", "list", "--json")).json["keys"] == []
+    async with await RunningGateway.start(tmp_path) as gateway:
+        assert gateway.told["key_file"] is not None
+        assert (await gateway.client.get("/v1/models")).status_code == 200
 
 
 def read_until(terminal: int, marker: str, seconds: float = 30.0) -> str:

@@ -75,11 +75,34 @@ def test_a_terminal_that_stands_still_costs_lines_and_nothing_else() -> None:
     assert written[-1] == "(5 requests were too fast for this terminal)"
 
 
-def test_a_terminal_that_is_gone_is_no_failure() -> None:
-    """Requests go on."""
-    terminal = io.StringIO()
-    lines = RequestLines(terminal)
+class FullDisk(io.StringIO):
+    """A log that the disk refuses, until there is room again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = threading.Event()
+        self.has_room = False
+
+    def write(self, text: str) -> int:
+        if not self.has_room:
+            self.refused.set()
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_log_that_cannot_be_written_costs_its_lines_and_no_more() -> None:
+    """With room again the next lines are written; one that is gone for ever is no failure either."""
+    log = FullDisk()
+    lines = RequestLines(log)
     lines.start()
-    terminal.close()
+    lines.add(closed(route="lost", target="", usage=None))
+    assert log.refused.wait(20)
+    log.has_room = True
+    lines.add(closed(route="kept", target="", usage=None))
+    lines.close()
+    assert [one.split("  ")[2] for one in log.getvalue().splitlines()] == ["kept"]
+    log.close()
+    lines = RequestLines(log)
+    lines.start()
     lines.add(closed())
     lines.close()
