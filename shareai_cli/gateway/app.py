@@ -34,7 +34,7 @@ from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Observe, Recorder
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.upstream import Upstream
-from shareai_cli.ledger import Ledger, RequestIds, public_id
+from shareai_cli.ledger import Ledger, RequestIds
 from shareai_cli.types import NODE, Clock, WallClock
 from shareai_cli.wire.message import Request, Response
 
@@ -77,7 +77,7 @@ class Gateway:
         self._clock = clock
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
-        self._recorder = Recorder(ledger, clock, wall_clock, observe)
+        self._recorder = Recorder(ledger, clock, observe)
         self._path = self._compose(self._recorder, wall_clock)
         self._pages: dict[str, tuple[str, Respond]] = {
             "/v1/chat/completions": ("POST", self._chat_completions),
@@ -101,7 +101,7 @@ class Gateway:
             self.health,
             RetryBudget(self._clock),
             self._clock,
-        )
+        ).handle
         for stage in reversed(stages):
             handler = stage(handler)
         return handler
@@ -139,8 +139,8 @@ class Gateway:
 
     def _chat_completions(self, request: Request) -> Replying:
         self.requests += 1
-        identity = self._ids.next()
-        return self._path(Exchange(request, identity, public_id(identity), self._clock()))
+        ids = self._ids
+        return self._path(Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock()))
 
     async def _elsewhere(self, request: Request, path: str) -> Response:
         if path.startswith(ADMIN_PREFIX) and self.admin is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -75,20 +75,23 @@ class Choice(Struct, frozen=True):
     reason: str = ""
 
 
-def nothing_begins() -> None:
-    """Stand in for `Exchange.begin` before the record stage, and once the exchange was settled."""
+class Accounts(Protocol):
+    """Who keeps account of exchanges."""
 
+    def begin(self, exchange: Exchange) -> None:
+        """Write that the request is about to be sent; raises `Overloaded` where that cannot be kept."""
 
-def nothing_settles(outcome: Outcome) -> None:
-    """Stand in for `Exchange.settle` likewise."""
+    def settle(self, exchange: Exchange, outcome: Outcome) -> None:
+        """Write how it ended, before the last bytes of the reply go; only the first call counts."""
 
 
 class Exchange(Struct, eq=False):
     """One request and what has become known of it; each stage fills in what it finds out."""
 
     request: Request
+    accounts: Accounts
     identity: int
-    public_id: str
+    time_ms: int
     started: float
     caller: Caller | None = None
     fields: Fields = {}
@@ -108,13 +111,16 @@ class Exchange(Struct, eq=False):
     first_content_at: float = 0.0
     status: int = 0
     error_code: str = ""
-    begin: Callable[[], None] = nothing_begins
-    """Writes that the request is about to be sent upstream."""
-    settle: Callable[[Outcome], None] = nothing_settles
-    """Writes how it ended, before the last bytes of the reply go; only the first call counts."""
+    fingerprint: bytes = b""
+    """Salted hash of the prompt, once it was about to be sent."""
+    settled: bool = False
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.public_id} {self.model!r} [attempts: {len(self.attempts)}]>"
+        return f"<Exchange {self.identity:x} {self.model!r} [attempts: {len(self.attempts)}]>"
+
+    def settle(self, outcome: Outcome) -> None:
+        """Have it written how the exchange ended."""
+        self.accounts.settle(self, outcome)
 
 
 Replying = Coroutine[Any, Any, Reply]

@@ -6,9 +6,9 @@ Deciding is the router's and health's part; here is only the acting. The last st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from shareai_cli.errors import NoTargetLeft, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
@@ -62,12 +62,12 @@ class Failover:
         self._retries = retries
         self._clock = clock
 
-    async def __call__(self, exchange: Exchange) -> Reply:
+    async def handle(self, exchange: Exchange) -> Reply:
         """Answer from the first target that can; raises `NoTargetLeft` where none can."""
-        surroundings, model = self._surroundings, exchange.model
+        surroundings, health, model = self._surroundings, self._health, exchange.model
         choice = surroundings.route(model) or await surroundings.look_up(model)
         exchange.route = choice.route
-        exchange.begin()
+        exchange.accounts.begin(exchange)
         self._retries.count_request()
         reasons: list[str] = []
         for target in choice.targets:
@@ -79,9 +79,16 @@ class Failover:
             for key in self._usable(target, endpoint):
                 if exchange.attempts and not self._may_retry(exchange, target):
                     break
-                result = await self._ask(exchange, endpoint, target, key)
+                now = health.asked(target)
+                try:
+                    result = await self._ask(exchange, endpoint, target, key, now)
+                except BaseException:
+                    health.abandoned(target)
+                    raise
                 if isinstance(result, Reply):
+                    health.succeeded(target)
                     return result
+                self._failed(exchange, target, key.fingerprint, now, result)
                 reasons.append(f"{target.name}: {result.reason}")
                 if result.verdict.effect in (Effect.FAILED, Effect.SHELVE_TARGET):
                     break
@@ -99,24 +106,12 @@ class Failover:
             self._failed(exchange, target, "", self._clock(), Failure(FAILED, error.message))
             return None
 
-    async def _ask(
-        self, exchange: Exchange, endpoint: Endpoint, target: Target, key: EndpointKey
-    ) -> Reply | Failure:
-        health = self._health
-        now = health.asked(target)
+    def _ask(
+        self, exchange: Exchange, endpoint: Endpoint, target: Target, key: EndpointKey, now: float
+    ) -> Coroutine[Any, Any, Reply | Failure]:
         remaining = exchange.started + TOTAL_SECONDS - now if exchange.attempts else math.inf
         broken = partial(self._broken, exchange, target, key.fingerprint, now) if exchange.streamed else None
-        result: Reply | Failure | None = None
-        try:
-            result = await self._upstream.attempt(exchange, endpoint, target, key, now, remaining, broken)
-        finally:
-            if result is None:
-                health.abandoned(target)
-        if isinstance(result, Reply):
-            health.succeeded(target)
-        else:
-            self._failed(exchange, target, key.fingerprint, now, result)
-        return result
+        return self._upstream.attempt(exchange, endpoint, target, key, now, remaining, broken)
 
     def _broken(
         self, exchange: Exchange, target: Target, key: str, asked_at: float, error: UpstreamError

@@ -26,7 +26,8 @@ class RetryBudget:
 
     def count_request(self) -> None:
         """Count one request that is sent upstream."""
-        self._turn()
+        if int(self._clock()) != self._this:
+            self._turn()
         self._requests += 1
 
     def take(self) -> bool:

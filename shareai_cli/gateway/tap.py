@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from shareai_cli.errors import MalformedReply
-from shareai_cli.gateway.body import starts_array
 from shareai_cli.types import Usage
 from shareai_cli.wire.sse import data_of
 
@@ -45,13 +44,13 @@ class _UsageHolder(Struct, gc=False):
 
 
 class _Completion(Struct, gc=False):
-    choices: Raw = Raw(b"null")
+    choices: list[Raw] | None = None
     error: Raw = Raw(b"null")
     usage: _Usage | None = None
 
 
 class _UncountedCompletion(Struct, gc=False):
-    choices: Raw = Raw(b"null")
+    choices: list[Raw] | None = None
     error: Raw = Raw(b"null")
 
 
@@ -94,20 +93,21 @@ def completion_usage(body: bytes) -> Usage | None:
     Raises `MalformedReply` unless it is a JSON object with `choices` and without an `error`.
     """
     try:
-        completion = _decode_completion(body)
+        completion = _completion_decoder.decode(body)
     except _UNREADABLE:
-        completion = _Completion()
-    if not starts_array(completion.choices) or bytes(completion.error) not in _EMPTY:
+        completion = _without_usage(body)
+    if completion.choices is None or bytes(completion.error) not in _EMPTY:
         raise MalformedReply("no completion in the body of its 2xx")
     return _disjoint(completion.usage)
 
 
-def _decode_completion(body: bytes) -> _Completion:
+def _without_usage(body: bytes) -> _Completion:
+    """Read a completion that cannot be read, perhaps for an odd usage alone, which fails no request."""
     try:
-        return _completion_decoder.decode(body)
-    except msgspec.ValidationError:  # perhaps for an odd usage alone, which fails no request
         uncounted = _uncounted_decoder.decode(body)
-        return _Completion(uncounted.choices, uncounted.error)
+    except _UNREADABLE:
+        return _Completion()
+    return _Completion(uncounted.choices, uncounted.error)
 
 
 def usage_of(data: bytes) -> Usage | None:
@@ -121,21 +121,22 @@ def usage_of(data: bytes) -> Usage | None:
 def _disjoint(found: _Usage | None) -> Usage | None:
     if found is None or found.prompt_tokens is None:
         return None
-    prompt, completion = found.prompt_tokens, found.completion_tokens or 0
-    total, cached, written, reasoning = found.total_tokens, found.prompt_cache_hit_tokens or 0, 0, 0
+    prompt, completion, total = found.prompt_tokens, found.completion_tokens or 0, found.total_tokens
+    cached, written, reasoning = found.prompt_cache_hit_tokens or 0, 0, 0
     if (details := found.prompt_tokens_details) is not None:
         cached = details.cached_tokens or cached
         written = details.cache_write_tokens or details.cache_creation_tokens or 0
     if total is not None and total > prompt + completion:
         # Some count thinking beside the completion (xAI), or only in the total (Gemini).
         reasoning = total - prompt - completion
-    elif (output := found.completion_tokens_details) is not None:
-        reasoning = min(output.reasoning_tokens or 0, completion)
+    elif (output := found.completion_tokens_details) is not None and output.reasoning_tokens:
+        reasoning = min(output.reasoning_tokens, completion)
         completion -= reasoning
     if cached or written:
         cached = min(cached, prompt)
         written = min(written, prompt - cached)
-    return Usage(prompt - cached - written, cached, written, completion, reasoning)
+        prompt -= cached + written
+    return Usage(prompt, cached, written, completion, reasoning)
 
 
 class EventKind:

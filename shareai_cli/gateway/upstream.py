@@ -68,10 +68,14 @@ class Upstream:
 
         `broken` is told where a stream fails after its first content.
         """
-        asks_usage = exchange.streamed and not exchange.wants_usage and endpoint.stream_usage
-        fields = {**exchange.fields, "model": raw_string(target.model)}
-        if asks_usage:
-            fields = with_stream_usage(fields)
+        streamed, fields, asks_usage = exchange.streamed, exchange.fields, False
+        fields["model"] = raw_string(target.model)
+        timeouts = endpoint.timeouts
+        if streamed:
+            timeouts = endpoint.stream_timeouts
+            asks_usage = not exchange.wants_usage and endpoint.stream_usage
+            if asks_usage:
+                fields = with_stream_usage(fields)
         exchange.target = name = target.name
         exchange.target_model = target.model
         exchange.provider_key = key.fingerprint
@@ -80,7 +84,6 @@ class Upstream:
         answered = False
         outcome, status = "cancelled", 0
         try:
-            timeouts = endpoint.stream_timeouts if exchange.streamed else endpoint.timeouts
             if remaining < timeouts.total:
                 timeouts = _cut(timeouts, remaining)
             reply = await endpoint.pool.send(key.head, encode_fields(fields), timeouts)
@@ -88,11 +91,11 @@ class Upstream:
             if not 200 <= status < 300:
                 result = await self._refused(endpoint, reply, key)
                 outcome = "status"
-            elif exchange.streamed:
+            elif streamed:
                 result = await self._stream(exchange, endpoint, reply, asks_usage, broken)
                 outcome = "ok"
             else:
-                body = await reply.read(REPLY_BYTES)
+                body = reply.whole(REPLY_BYTES) if reply.complete else await reply.read(REPLY_BYTES)
                 exchange.usage = completion_usage(body)
                 exchange.completion_bytes = len(body)
                 result = Reply(status, [JSON_TYPE], body)
@@ -103,7 +106,7 @@ class Upstream:
             outcome = error.outcome
             return Failure(FAILED, error.message)
         finally:
-            if reply is not None and not (answered and exchange.streamed):
+            if reply is not None and not answered:
                 reply.abort()
             spent = int((self._clock() - began) * 1e6)
             exchange.attempts.append(Attempt(name, key.fingerprint, outcome, status, spent))

@@ -71,18 +71,25 @@ class RequestIds:
     restarts too.
     """
 
-    __slots__ = ("_last", "_start", "_wall_clock")
+    __slots__ = ("_last", "_start", "_wall_clock", "now_ms")
 
     def __init__(self, wall_clock: WallClock = time.time, newest: int = 0) -> None:
         self._wall_clock = wall_clock
         self._start = int.from_bytes(os.urandom(4)) >> (32 - _COUNTER_BITS + 1)
         self._last = newest
+        self.now_ms = 0
+        """The time of day at which the last number was given."""
 
     def next(self) -> int:
         """Return a number that no request had before."""
-        now_ms = min(max(int(self._wall_clock() * 1000), 0), _LAST_MS)
-        self._last = max(self._last + 1, now_ms << _COUNTER_BITS | self._start)
-        return self._last
+        self.now_ms = now_ms = int(self._wall_clock() * 1000)
+        if not 0 <= now_ms <= _LAST_MS:
+            now_ms = min(max(now_ms, 0), _LAST_MS)
+        number = now_ms << _COUNTER_BITS | self._start
+        if number <= self._last:
+            number = self._last + 1
+        self._last = number
+        return number
 
 
 def public_id(request: int) -> str:

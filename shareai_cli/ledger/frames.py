@@ -27,7 +27,8 @@ _SUM: Final = Layout("<3sI")
 _HEAD: Final = Layout("<BIQ")
 _WHOLE: Final = Layout("<3sIBIQ")
 
-_encoder = msgpack.Encoder()
+_encode = msgpack.Encoder().encode
+_pack_sum, _pack_head = _SUM.pack, _HEAD.pack
 decode_opened = msgpack.Decoder(Opened).decode
 decode_closed = msgpack.Decoder(Closed).decode
 
@@ -44,10 +45,10 @@ class Split(Struct, frozen=True):
 
 def frame(entry: Opened | Closed) -> bytes:
     """Encode an entry."""
-    payload = _encoder.encode(entry)
+    payload = _encode(entry)
     kind = OPENED if type(entry) is Opened else CLOSED
-    body = _HEAD.pack(kind, len(payload), entry.request) + payload
-    return _SUM.pack(_MARK, crc32(body)) + body
+    body = _pack_head(kind, len(payload), entry.request) + payload
+    return _pack_sum(_MARK, crc32(body)) + body
 
 
 def split(data: bytes, *, last: bool) -> Split:

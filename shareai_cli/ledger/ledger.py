@@ -53,7 +53,7 @@ class Ledger:
         self._mover = mover
         self._writer = writer
         self._refused = 0
-        self._schedule: Callable[[], None] | None = None
+        self._schedule: Callable[[], None] = self.flush
         self._collected: list[bytes] = []
         with understood(store.path), store.transaction() as connection:
             self.salt: bytes = connection.execute("SELECT salt FROM ledger").fetchone()[0]
@@ -136,7 +136,7 @@ class Ledger:
         self._take(frame(entry))
 
     def collect(self, schedule: Callable[[], None]) -> None:
-        """From now on keep entries until `flush`, for whose call `schedule` asks each time."""
+        """From now on keep entries until `flush`, for whose call `schedule` asks at the first of them."""
         self._schedule = schedule
 
     def flush(self) -> None:
@@ -148,11 +148,10 @@ class Ledger:
                 self._writer.wake()
 
     def _take(self, entry: bytes) -> None:
-        self._collected.append(entry)
-        if self._schedule is not None:
+        collected = self._collected
+        collected.append(entry)
+        if len(collected) == 1:
             self._schedule()
-        else:
-            self.flush()
 
     def state(self) -> LedgerState:
         """Tell how the accounts stand."""

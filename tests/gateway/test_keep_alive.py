@@ -12,7 +12,7 @@ from shareai_cli.gateway.exchange import Stream
 from shareai_cli.gateway.keep_alive import COMMENT
 from shareai_cli.types import Outcome
 from tests.support.behaviours import chat, rate_limited, silence, status, stream
-from tests.support.gateway import Gate, cancelled
+from tests.support.gateway import Gate, cancelled, fields_of
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import turns, until
 
@@ -30,7 +30,7 @@ async def begun(gate: Gate, *, comments: int = 1) -> AsyncIterator[tuple[Stream,
     for _ in range(comments):
         assert await anext(pieces) == COMMENT
     try:
-        yield response.body, dict(response.headers)
+        yield response.body, dict(fields_of(response))
     finally:
         await response.body.aclose()
 

@@ -109,13 +109,20 @@ class FakeFleet:
         self.found = parse_base_url(upstream.base_url)[0], Secret(provider_key("node"))
 
 
+def fields_of(response: Response) -> list[tuple[bytes, bytes]]:
+    """Return every field of a response's head, those in ready lines too."""
+    lines = [line.partition(b": ") for line in response.lines.split(b"\r\n") if line]
+    return response.headers + [(name, value) for name, _, value in lines]
+
+
 class Answer:
     """What a client sees."""
 
     def __init__(self, response: Response, body: bytes) -> None:
         self.status = response.status
-        self.headers = {name.decode(): value.decode() for name, value in response.headers}
-        assert len(self.headers) == len(response.headers), "a header is there twice"
+        fields = fields_of(response)
+        self.headers = {name.decode(): value.decode() for name, value in fields}
+        assert len(self.headers) == len(fields), "a header is there twice"
         self.body = body
 
     @property
