@@ -29,6 +29,9 @@ JSON_TYPE = (b"content-type", b"application/json")
 EVENTS_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 NO_CACHE = (b"cache-control", b"no-cache")
 
+JSON_LINE = b"content-type: application/json\r\n"
+"""`JSON_TYPE`, ready to be sent."""
+
 LONGEST_MODEL = 256
 """Characters of a model's name."""
 

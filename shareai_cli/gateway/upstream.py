@@ -16,7 +16,7 @@ from shareai_cli.gateway.body import encode_fields, raw_string
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
 from shareai_cli.gateway.exchange import (
     EVENTS_TYPE,
-    JSON_TYPE,
+    JSON_LINE,
     NO_CACHE,
     Exchange,
     Headers,
@@ -98,7 +98,7 @@ class Upstream:
                 body = reply.whole(REPLY_BYTES) if reply.complete else await reply.read(REPLY_BYTES)
                 exchange.usage = completion_usage(body)
                 exchange.completion_bytes = len(body)
-                result = Reply(status, [JSON_TYPE], body)
+                result = Reply(status, [], body, JSON_LINE)
                 outcome = "ok"
             answered = isinstance(result, Reply)
             return result

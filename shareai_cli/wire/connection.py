@@ -405,7 +405,11 @@ class Connection(asyncio.Protocol):
         elif self._bodiless:
             self._parser = httptools.HttpResponseParser(self)  # the former one waits for the body
         reply.complete = True
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _drop(self) -> None:
         """Close the connection, leaving its reply as it is."""

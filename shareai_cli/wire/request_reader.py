@@ -164,33 +164,10 @@ class RequestReader:
         headers[name] += b", " + value
 
     def on_headers_complete(self) -> None:
-        """Take in that the head is complete, unless it is the one made for the sake of its body."""
-        if not self._resumed:
-            self._take_head(self._headers)  # type: ignore[arg-type] # None only once a head was taken
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body."""
-        size = len(body)
-        self._pieces.append(body)
-        self.body_bytes = whole = self.body_bytes + size
-        admission = self._admission
-        admission.held = held = admission.held + size
-        limits = admission.limits
-        if whole > limits.body_bytes:
-            raise self._too_large()
-        if held > limits.held_bytes:
-            raise Overloaded("Too many large requests are being served.", retry_after=1.0)
-
-    def on_message_complete(self) -> None:
-        """Hand the request over, unless what llhttp takes for another protocol is its body."""
-        if b"upgrade" in self._head and not self._resumed and self._parser.should_upgrade():
-            return
-        self._complete()
-
-    # -- decides
-
-    def _take_head(self, headers: dict[bytes, bytes]) -> None:
         """Raise for a head that is not served; else note what the request and its body need."""
+        if self._resumed:  # the head that was made for the sake of its body
+            return
+        headers: dict[bytes, bytes] = self._headers  # type: ignore[assignment] # None only once it was taken
         parser = self._parser
         admission = self._admission
         limits = admission.limits
@@ -221,6 +198,27 @@ class RequestReader:
         self._headers = None
         self.head_bytes = 0
         self.state = BODY
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        size = len(body)
+        self._pieces.append(body)
+        self.body_bytes = whole = self.body_bytes + size
+        admission = self._admission
+        admission.held = held = admission.held + size
+        limits = admission.limits
+        if whole > limits.body_bytes:
+            raise self._too_large()
+        if held > limits.held_bytes:
+            raise Overloaded("Too many large requests are being served.", retry_after=1.0)
+
+    def on_message_complete(self) -> None:
+        """Hand the request over, unless what llhttp takes for another protocol is its body."""
+        if b"upgrade" in self._head and not self._resumed and self._parser.should_upgrade():
+            return
+        self._complete()
+
+    # -- decides
 
     def _check_old(self, version: str) -> None:
         # To llhttp, "RTSP/1.0" is version 1.0 as well.
