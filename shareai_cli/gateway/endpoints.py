@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from shareai_cli import __version__
 from shareai_cli.config import CheckStyle, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
+from shareai_cli.gateway.hiding import without_key
 from shareai_cli.secrets import Secret, SecretReference, resolve
 from shareai_cli.types import NODE, Clock
 from shareai_cli.wire.client import Origin, Pool, Timeouts, parse_base_url
@@ -54,9 +55,7 @@ class EndpointKey:
 
     def hide(self, data: bytes) -> bytes:
         """Take this key out of what an upstream sent back."""
-        if self._secret is None:
-            return data
-        return data.replace(self._secret.reveal().encode("latin-1"), b"[key]")
+        return data if self._secret is None else without_key(data, self._secret.reveal())
 
 
 class Endpoint:

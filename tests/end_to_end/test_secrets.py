@@ -10,6 +10,7 @@ from tests.support.served import CHAT, QUESTION, RunningGateway, one_route
 from tests.support.upstream import FaultUpstream
 
 SEEN = PLANTED.encode()
+ESCAPED = SEEN.replace(b"-", b"\\u002D")
 
 
 def echoing(request: Received) -> Behaviour:
@@ -18,6 +19,8 @@ def echoing(request: Received) -> Behaviour:
     match request.json["messages"][0]["content"]:
         case "400":
             return status(400, {"x-your-key": shown}, message=f"Incorrect request with {shown}")
+        case "escaped":
+            return reply(b'{"error": "%b"}' % ESCAPED, 400)
         case "401":
             return status(401, message=f"Incorrect API key provided: {shown}", error_code="invalid_api_key")
         case "500":
@@ -35,7 +38,7 @@ async def test_a_planted_key_is_found_nowhere(tmp_path: Path) -> None:
     async with FaultUpstream(default=echoing) as upstream:
         config = one_route(upstream.base_url)
         gateway = await RunningGateway.start(tmp_path, config, environ={"P1_KEY": PLANTED})
-        for content in ("hello", "400", "401", "500", "html", "type", "500", "500"):
+        for content in ("hello", "400", "escaped", "401", "500", "html", "type", "500", "500"):
             for streamed in (False, True):
                 body = {**QUESTION, "messages": [{"role": "user", "content": content}], "stream": streamed}
                 answer = await gateway.client.post(CHAT, json=body)
@@ -50,7 +53,7 @@ async def test_a_planted_key_is_found_nowhere(tmp_path: Path) -> None:
         gateway.process.send_signal(6)  # SIGABRT, as a crash: whatever it leaves behind is looked at too
         await gateway.process.wait()
         await gateway.client.aclose()
-    assert not any(SEEN in one for one in shown)
+    assert not any(SEEN in one or ESCAPED in one for one in shown)
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert any(file.suffix == ".db" for file in files)
     for file in files:

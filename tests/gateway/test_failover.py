@@ -197,12 +197,13 @@ async def test_what_is_the_clients_own_fault_is_passed_back(streamed: bool, code
 
 
 async def test_an_error_that_echoes_the_providers_key_has_it_taken_out() -> None:
-    """In the body as in the header that is passed back."""
+    """In the body as in the header that is passed back, also where its characters are escaped."""
     key = provider_key("a")
-    refusal = reply(f"bad key {key}!".encode(), 400, content_type=f"text/{key}")
+    escaped = key.replace("-", "\\u002d")
+    refusal = reply(f"bad key {key}{escaped}!".encode(), 400, content_type=f"text/{key}")
     async with FaultUpstream([refusal]) as a, Gate({"a": a}) as gate:
         answer = await gate.ask("a/m")
-        assert answer.body == b"bad key [key]!"
+        assert answer.body == b"bad key [key][key]!"
         assert answer.headers["content-type"] == "text/[key]"
 
 
