@@ -76,7 +76,8 @@ class Failover:
                 endpoint = await self._await_endpoint(exchange, target, reasons)
                 if endpoint is None:
                     continue
-            for key in self._usable(target, endpoint):
+            keys = endpoint.rotation()
+            for key in keys if health.untroubled else self._usable(target, keys):
                 if exchange.attempts and not self._may_retry(exchange, target):
                     break
                 now = health.asked(target)
@@ -130,11 +131,8 @@ class Failover:
             reason=failure.reason,
         )
 
-    def _usable(self, target: Target, endpoint: Endpoint) -> list[EndpointKey]:
-        """Return the keys to try in turn, those that are left alone left out."""
-        keys = endpoint.rotation()
-        if self._health.untroubled:
-            return keys
+    def _usable(self, target: Target, keys: Sequence[EndpointKey]) -> Sequence[EndpointKey]:
+        """Return the keys without those that are left alone."""
         return [
             key for key in keys if self._health.key_standing(target, key.fingerprint).state is State.SERVING
         ]

@@ -200,15 +200,15 @@ class StreamTap:
 
     def note(self, event: bytes) -> int:
         """Take in one event; tells `DONE`, `ERROR`, `USAGE`, or `OTHER` (0) for all that just passes."""
-        kind = EventKind.OTHER
-        if b'"usage"' in event and _holds_usage(event):
+        kind, find = EventKind.OTHER, event.find  # `in` takes longer: it tries bytes as a number first
+        if find(b'"usage"') >= 0 and _holds_usage(event):
             kind = EventKind.USAGE
             self.usage = usage_of(data_of(event) or b"") or self.usage
         if not self.finished and _holds_finish(event):
             self.finished = True
-        if DONE in event and is_done(event):
+        if find(DONE) >= 0 and is_done(event):
             return EventKind.DONE
-        if (b'"error"' in event or b"event: error" in event) and classify_event(event) == EventKind.ERROR:
+        if (find(b'"error"') >= 0 or find(b"event: error") >= 0) and classify_event(event) == EventKind.ERROR:
             return EventKind.ERROR
         return kind
 

@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         """Send a request; the future is done once the reply's head is complete or the reply failed."""
         reply = self._reply = Reply(self)
         self._state = HEAD
-        self._head_bytes = 0
+        self._head_bytes = self._wanted = 0
         self._head_seconds = head_seconds
         self._total_at = total_at
         self._bodiless = message.startswith(b"HEAD ")
@@ -154,7 +154,6 @@ class Connection(asyncio.Protocol):
         self._unsent = size if size >= LARGE_REQUEST else 0
         deadline = now + head_seconds
         self.deadline = deadline if deadline < total_at else total_at
-        self._wanted = 0
         self._waiter = waiter = self._loop.create_future()
         self._turn.write(self._transport, message)  # type: ignore[arg-type] # the pool hands out usable ones
         return reply, waiter

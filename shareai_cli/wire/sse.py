@@ -15,6 +15,8 @@ _line_end = re.compile(rb"\r\n|\n|\r")
 _STRADDLING = 3
 """Bytes of a blank line that may have come before the rest of it."""
 
+(_RETURN,) = b"\r"
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -50,7 +52,7 @@ class EventSplitter:
                 return []
             data = bytes(held)
             held.clear()
-        elif data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+        elif data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and _RETURN not in data:
             return [data]
         events = self._cut(data)
         if held:
@@ -59,7 +61,7 @@ class EventSplitter:
 
     def _cut(self, data: bytes) -> list[bytes]:
         """Cut up `data`, and hold what is left of it."""
-        if b"\r" not in data:
+        if _RETURN not in data:
             blocks = data.split(b"\n\n")
             self._held += blocks.pop()
             return [block + b"\n\n" for block in blocks]
@@ -79,7 +81,7 @@ class EventSplitter:
 def data_of(event: bytes) -> bytes | None:
     """Return an event's data, its lines joined; None for an event without any, such as a comment."""
     is_plain = event.startswith(b"data: {") and event.endswith(b"}\n\n")
-    if is_plain and event.count(b"\n") == 2 and b"\r" not in event:
+    if is_plain and event.count(b"\n") == 2 and _RETURN not in event:
         return event[6:-2]
     lines: list[bytes] = []
     for line in _line_end.split(event.removeprefix(_BYTE_ORDER_MARK)):
