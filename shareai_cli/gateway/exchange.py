@@ -199,5 +199,5 @@ def refusal(error: ShareAIError) -> Reply:
 def printable(name: str) -> bytes:
     """Encode a name that a client may have chosen so that it can stand in a header or on a terminal."""
     if name.isascii() and name.isprintable():
-        return name.encode("ascii")
+        return name.encode()
     return quote(name, safe="/:@._-+").encode("ascii")

@@ -132,7 +132,7 @@ class Recorder:
 
 def identification(exchange: Exchange) -> bytes:
     """Return the header lines that tell which request this was, who answered, after how many attempts."""
-    request, attempts = public_id(exchange.identity).encode("ascii"), len(exchange.attempts)
+    request, attempts = public_id(exchange.identity).encode(), len(exchange.attempts)
     if exchange.answered:
         target = printable(exchange.target)
         return b"x-request-id: %b\r\nx-shareai-target: %b\r\nx-shareai-attempts: %d\r\n" % (

@@ -94,7 +94,7 @@ class RequestIds:
 
 def public_id(request: int) -> str:
     """Return a request's number as headers and screens show it."""
-    return f"{_ID_PREFIX}{request:016x}"
+    return _ID_PREFIX + request.to_bytes(8).hex()
 
 
 def parse_public_id(text: str) -> int | None:

@@ -60,7 +60,7 @@ class Pool:
         asked once more, on a fresh one. Redirects are replies as any other. Raises `ConnectionRefused`,
         `ConnectionReset`, `UpstreamTimeout` (phase connect, head or total), `MalformedReply`.
         """
-        message = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+        message = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
         now = self._clock()
         total_at = now + timeouts.total
         connection = self._take()
@@ -122,11 +122,12 @@ class Pool:
 
     def _release(self, connection: Connection) -> None:
         """Keep a connection whose reply was taken for the next request."""
-        if self._closed or len(self._idle) >= self._most_idle:
+        idle = self._idle
+        if self._closed or len(idle) >= self._most_idle:
             connection.abort()
             return
         connection.rest(self._idle_seconds)
-        self._idle.append(connection)
+        idle.append(connection)
 
     def _gone(self, connection: Connection) -> None:
         """Forget a connection that ended."""

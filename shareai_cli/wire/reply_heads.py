@@ -47,7 +47,7 @@ class ReplyHeads:
             length += _KEEP
         if request is not None and request.method == "HEAD":
             body = b""
-        return b"%b%b\r\n%b" % (start, length, body)
+        return start + length + b"\r\n" + body
 
     def head(self, response: Response, request: Request, last: bool) -> bytes:
         """Return the head of a reply whose body is streamed: in chunks, or until the connection ends."""
