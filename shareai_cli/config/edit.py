@@ -1,9 +1,9 @@
 """Changes `config.toml` for a person, keeping comments and order.
 
 Each method of `Editor` reads the file, changes it, checks the outcome as `load` would and only then replaces
-the file in one step (0600); it returns the settings that the new text declares. Raises `UsageError` for a
-change that makes no sense, `ConfigurationError` for what the file or its new text has wrong, `StateError`
-where the file cannot be written.
+the file in one step (0600), one command after the other; it returns the settings that the new text declares.
+Raises `UsageError` for a change that makes no sense, `ConfigurationError` for what the file or its new text
+has wrong, `StateError` where the file cannot be written or other commands take too long.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Array, InlineTable
 
 from shareai_cli.config.load import load_text
+from shareai_cli.config.lock import locked
 from shareai_cli.config.provider import name_problem
 from shareai_cli.config.reading import decode, nearest, read_bytes, shown
 from shareai_cli.config.sections import ROUTE_NAME
@@ -27,7 +28,7 @@ from shareai_cli.secrets import SecretReference, write_private
 from shareai_cli.types import NODE
 
 _ATTEMPTS = 5
-"""How often a change is made anew because somebody else changed the file meanwhile."""
+"""How often a change is made anew because a person, who knows no lock, changed the file meanwhile."""
 
 Document = tomlkit.TOMLDocument
 
@@ -141,6 +142,11 @@ class Editor:
         return load_text(text, self._file, self._environ, self._presets)
 
     def _change(self, change: Callable[[Document], None]) -> Settings:
+        self._read()  # what cannot be read is said before a lock is made beside it
+        with locked(self._file.resolve()):
+            return self._change_locked(change)
+
+    def _change_locked(self, change: Callable[[Document], None]) -> Settings:
         for _ in range(_ATTEMPTS):
             before = self._read()
             text = decode(self._file, before or b"")

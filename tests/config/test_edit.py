@@ -152,7 +152,7 @@ def test_a_change_that_makes_the_file_wrong_is_refused(editor: Editor, file: Pat
             editor.add_provider("alpha2", base_url="https://a"),
             editor.add_provider("alpha2", base_url="https://b"),
         )
-    assert [path.name for path in file.parent.iterdir()] == ["config.toml"]
+    assert {path.name for path in file.parent.iterdir()} == {"config.toml", ".config.toml.lock"}
 
 
 def test_what_is_not_there_cannot_be_removed(editor: Editor, file: Path) -> None:
@@ -185,16 +185,15 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_a_change_made_meanwhile_is_kept(paths: Paths, file: Path) -> None:
-    """Two commands at once both have their way."""
+    """A person who saves the file while a command is at work has their way too."""
     file.write_text("[providers.groq]\n")
-    other = Editor(file, {}, PRESETS)
 
     class Interrupted(dict[str, str]):
-        """An environment whose first reader is overtaken by another command."""
+        """An environment whose first reader is overtaken by a person's editor."""
 
         def get(self, *arguments: object) -> str:  # nothing is set
             if self.pop("first", None):
-                other.add_provider("openai")
+                file.write_text("[providers.groq]\n[providers.openai]\n")
             return ""
 
     Editor(file, Interrupted(first="x"), PRESETS).add_provider("gemini")
