@@ -11,12 +11,14 @@ from collections.abc import AsyncGenerator, Callable
 from shareai_cli.errors import MalformedReply, TruncatedReply, UpstreamError
 from shareai_cli.gateway.exchange import Exchange, Stream, error_event
 from shareai_cli.gateway.tap import EventKind, StreamTap, is_done, is_only_usage
-from shareai_cli.types import Outcome
+from shareai_cli.types import Attempt, Clock, Outcome
 from shareai_cli.wire.client import Reply
 from shareai_cli.wire.sse import EventSplitter
 
 AFTER_DONE = 1.0
-"""Seconds that a stream's end may take after `[DONE]`, so that its connection can be used again."""
+"""Seconds that a stream's end may take after `[DONE]`, so that its connection can be used again.
+
+The client's own reply ends at once."""
 
 TOKEN_BYTES = 4
 """What the smallest event of a stream is taken to hold of text, where usage has to be estimated."""
@@ -26,10 +28,12 @@ Broken = Callable[[UpstreamError], None]
 
 
 class Relay:
-    """Passes on one stream whose first content has come."""
+    """Passes on one stream whose first content has come; its attempt `began` then, by `clock`."""
 
     __slots__ = (
+        "_began",
         "_broken",
+        "_clock",
         "_exchange",
         "_gap",
         "_hide_usage",
@@ -45,6 +49,8 @@ class Relay:
         reply: Reply,
         splitter: EventSplitter,
         gap: float,
+        clock: Clock,
+        began: float,
         *,
         hide_usage: bool,
         broken: Broken | None,
@@ -54,6 +60,8 @@ class Relay:
         self._splitter = splitter
         self._tap = StreamTap()
         self._gap = gap
+        self._clock = clock
+        self._began = began
         self._hide_usage = hide_usage
         self._broken = broken
         self._smallest = 1 << 20
@@ -68,9 +76,9 @@ class Relay:
             while True:
                 piece, kind = self._pass(events)
                 if kind == EventKind.DONE:
-                    self._settle(Outcome.OK)
+                    self._settle(Outcome.OK, "ok")
+                    reply.leave(AFTER_DONE)
                     yield piece
-                    await self._take_end()
                     return
                 if piece:
                     yield piece
@@ -86,7 +94,7 @@ class Relay:
             if self._broken is not None:
                 self._broken(error)
             self._exchange.error_code = error.outcome
-            self._settle(Outcome.INCOMPLETE)
+            self._settle(Outcome.INCOMPLETE, error.outcome)
             yield error_event(
                 UpstreamError(f"The upstream failed in the middle of its reply: {error.message}.")
             )
@@ -96,7 +104,7 @@ class Relay:
     async def _end(self) -> None:
         """Let the upstream go; a stream that nobody took to its end was cancelled."""
         self._reply.abort()
-        self._settle(Outcome.CANCELLED)
+        self._settle(Outcome.CANCELLED, "cancelled")
 
     def _pass(self, events: list[bytes]) -> tuple[bytes, int]:
         """Read events along; returns the bytes that go on, and what ended them, else `OTHER`."""
@@ -124,19 +132,17 @@ class Relay:
         """Settle a stream whose upstream closed it without `[DONE]`, or raise `TruncatedReply`."""
         rest = self._splitter.rest
         if is_done(rest) or self._tap.finished:
-            self._settle(Outcome.OK)
+            self._settle(Outcome.OK, "ok")
             return rest.rstrip() + b"\n\n" if is_done(rest) else b""
         raise TruncatedReply("the stream ended too early")
 
-    async def _take_end(self) -> None:
-        """Take the end of a reply whose `[DONE]` has come; a connection that has none is closed."""
-        try:
-            while await self._reply.next(AFTER_DONE):
-                pass
-        except UpstreamError:
-            pass
-
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: Outcome, attempt_outcome: str) -> None:
+        """Settle the exchange once, its last attempt with how its stream ended and how long that took."""
         exchange = self._exchange
+        if exchange.settled:
+            return
         exchange.usage = self._tap.usage
+        last = exchange.attempts[-1]
+        spent = int((self._clock() - self._began) * 1e6)
+        exchange.attempts[-1] = Attempt(last.target, last.key, attempt_outcome, last.status, spent)
         exchange.settle(outcome)

@@ -92,7 +92,7 @@ class Upstream:
                 result = await self._refused(endpoint, reply, key)
                 outcome = "status"
             elif streamed:
-                result = await self._stream(exchange, endpoint, reply, asks_usage, broken)
+                result = await self._stream(exchange, endpoint, reply, began, asks_usage, broken)
                 outcome = "ok"
             else:
                 body = reply.whole(REPLY_BYTES) if reply.complete else await reply.read(REPLY_BYTES)
@@ -132,6 +132,7 @@ class Upstream:
         exchange: Exchange,
         endpoint: Endpoint,
         reply: UpstreamReply,
+        began: float,
         asks_usage: bool,
         broken: Broken | None,
     ) -> Reply:
@@ -140,7 +141,16 @@ class Upstream:
         limits = endpoint.limits
         held = await self._until_content(reply, splitter, limits)
         exchange.first_content_at = self._clock()
-        relay = Relay(exchange, reply, splitter, limits.gap, hide_usage=asks_usage, broken=broken)
+        relay = Relay(
+            exchange,
+            reply,
+            splitter,
+            limits.gap,
+            self._clock,
+            began,
+            hide_usage=asks_usage,
+            broken=broken,
+        )
         return Reply(reply.status, [EVENTS_TYPE, NO_CACHE], relay.stream(held))
 
     async def _until_content(

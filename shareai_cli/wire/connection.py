@@ -69,6 +69,7 @@ class Connection(asyncio.Protocol):
         "_head_seconds",
         "_idle_seconds",
         "_interim",
+        "_left",
         "_loop",
         "_parser",
         "_repeats",
@@ -117,6 +118,7 @@ class Connection(asyncio.Protocol):
         self._gap = 0.0
         self._idle_seconds = math.inf
         self._bodiless = False
+        self._left = False
         self._reusable = False
         self._close_delimited = False
         self._surplus = False
@@ -184,10 +186,16 @@ class Connection(asyncio.Protocol):
         """Take in that a complete reply was taken: the next request may come."""
         self._reply = None
         self._state = IDLE
+        self._left = False
         if self._reusable:
             if self.paused:
                 self.taken()
             self._free(self)
+
+    def leave(self, seconds: float) -> None:
+        """Wait for the end of a reply of which nobody wants more, for so long in all."""
+        self._left = True
+        self._total_at = self.deadline = min(self._clock() + seconds, self._total_at)
 
     def rest(self, seconds: float) -> None:
         """Stay idle for so long at most, and not longer than the other side said that it will."""
@@ -409,6 +417,8 @@ class Connection(asyncio.Protocol):
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
+        if self._left:
+            self.finished()
 
     def _drop(self) -> None:
         """Close the connection, leaving its reply as it is."""

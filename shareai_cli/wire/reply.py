@@ -33,6 +33,9 @@ class Source(Protocol):
     def finished(self) -> None:
         """A complete reply was taken: the connection is free."""
 
+    def leave(self, seconds: float) -> None:
+        """Free the connection if the reply's end comes within so many seconds, else close it."""
+
     def abort(self) -> None:
         """Close the connection at once."""
 
@@ -101,6 +104,15 @@ class Reply:
             connection.finished()
         else:
             connection.abort()
+
+    def leave(self, seconds: float) -> None:
+        """Want nothing more of the reply; its connection is used again if its end comes within `seconds`."""
+        connection = self._connection
+        if connection is None or self.complete:
+            self.abort()
+            return
+        self._connection = None
+        connection.leave(seconds)
 
     def fail(self, failure: UpstreamError) -> None:
         """Take in that nothing more will come, although the reply is not complete."""

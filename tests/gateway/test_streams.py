@@ -11,10 +11,11 @@ import pytest
 
 from shareai_cli.config import TimeLimits
 from shareai_cli.gateway.exchange import Stream
-from shareai_cli.types import Outcome, Usage
+from shareai_cli.gateway.relay import AFTER_DONE
+from shareai_cli.types import Attempt, Outcome, Usage
 from shareai_cli.wire.message import Response
 from tests.support.behaviours import Behaviour, chat, events, reply, stream
-from tests.support.gateway import Gate, cancelled
+from tests.support.gateway import Gate, cancelled, fingerprint
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import turns, until
 
@@ -234,11 +235,31 @@ async def test_a_done_without_its_blank_line_ends_the_stream_all_the_same() -> N
 
 
 async def test_a_connection_is_used_again_after_its_stream() -> None:
-    """The end of the reply is taken along."""
-    async with FaultUpstream() as a, Gate({"a": a}) as gate:
-        for _ in range(3):
-            await gate.ask("a/m", stream=True)
+    """The end of the reply is taken along, also where it comes when the client's has ended."""
+    go_on = asyncio.Event()
+    late = events(delta(content="a"), STOP, "[DONE]").stall(after=4, until=go_on)
+    async with FaultUpstream([chat().joined(), late], default=chat().joined()) as a, Gate({"a": a}) as gate:
+        await gate.ask("a/m", stream=True)
+        await gate.ask("a/m", stream=True)
+        go_on.set()
+        await turns()
+        await gate.ask("a/m", stream=True)
         assert a.accepted == 1
+
+
+async def test_an_end_that_does_not_come_holds_up_nobody() -> None:
+    """An upstream that goes on after `[DONE]`, however much it sends, loses its connection after a second."""
+    go_on = asyncio.Event()
+    endless = events(delta(content="a"), STOP, "[DONE]", *[b": %b\n\n" % (b"x" * 60_000)] * 200)
+    async with FaultUpstream([endless.stall(after=4, until=go_on)]) as a, Gate({"a": a}) as gate:
+        answer = await gate.ask("a/m", stream=True)
+        assert answer.events[-1] == "[DONE]"
+        gate.pass_time(AFTER_DONE / 2)
+        go_on.set()
+        await turns()
+        assert a.open == 1
+        gate.pass_time(AFTER_DONE / 2)
+        await until(lambda: a.open == 0)
 
 
 # -- after content
@@ -269,6 +290,7 @@ async def test_a_failure_after_content_ends_the_stream_with_an_error(failure: Be
         assert not b.requests
         entry = gate.closed
         assert (entry.outcome, entry.error, entry.target) == (Outcome.INCOMPLETE, code, "a/m")
+        assert [one.outcome for one in entry.attempts] == [code]
         assert entry.completion_bytes > 0
         assert not gate.gateway.health.untroubled
 
@@ -289,6 +311,8 @@ async def test_a_stream_that_stalls_after_content_ends_with_an_error() -> None:
         assert [piece async for piece in body] == []
         await body.aclose()
         assert gate.closed.error == "timeout"
+        gap_us = int(TimeLimits().gap * 1e6)
+        assert gate.closed.attempts == (Attempt("a/m", fingerprint("a"), "timeout", 200, gap_us),)
         assert not b.requests
 
 
@@ -337,6 +361,7 @@ async def test_a_client_that_leaves_in_the_middle_ends_the_upstreams_work(taken:
         await until(lambda: a.open == 0)
         entry = gate.closed
         assert (entry.outcome, entry.status, entry.target) == (Outcome.CANCELLED, 200, "a/m")
+        assert [one.outcome for one in entry.attempts] == ["cancelled"]
 
 
 async def test_a_client_that_leaves_after_done_was_served() -> None:
