@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,18 +62,27 @@ def serve(
         has_llama=llama,
         shows_key=sys.stdout.isatty(),
         lines=sys.stderr,
-        notice=lambda text: note(f"shareai: {text}"),
+        notice=_notice,
     )
 
     def ready(told: Ready) -> None:
-        if as_json:
-            _print_json(told)
-        else:
-            _print_banner(told, llama)
-        sys.stdout.flush()
+        try:
+            if as_json:
+                _print_json(told)
+            else:
+                _print_banner(told, llama)
+            sys.stdout.flush()
+        except OSError as error:
+            _notice(f"The gateway serves at {told.base_url}; standard output: {error.strerror}.")
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run_gateway(start, ready))
+
+
+def _notice(text: str) -> None:
+    """Tell something of a running gateway; that nobody can read it does not end the gateway."""
+    with suppress(OSError, ValueError):
+        note(f"shareai: {text}")
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
