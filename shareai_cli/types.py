@@ -65,6 +65,8 @@ class Usage(Struct, frozen=True, array_like=True):
     cache_write: int = 0
     completion: int = 0
     reasoning: int = 0
+    has_audio: bool = False
+    """Whether some of them are of audio, which is priced apart: a cost worked out of these is an estimate."""
 
 
 class Attempt(Struct, frozen=True, array_like=True):
@@ -100,11 +102,11 @@ class CostBasis(StrEnum):
     EXACT = "exact"
     """The upstream's own usage and a known price (own machines cost zero, exactly)."""
     ESTIMATED = "estimated"
-    """A known price; the tokens are our estimate."""
+    """A known price; the tokens are our estimate, or some of what they cost is."""
     UNKNOWN = "unknown"
     """No price is known, or nothing tells the tokens: the cost is NULL, never a silent zero."""
     NONE = "none"
-    """Nothing was sent upstream, or it was refused there without usage: costs nothing."""
+    """Nothing was sent upstream, or every attempt was refused or failed before a reply: costs nothing."""
 
 
 class KeyInfo(Struct, frozen=True):

@@ -18,6 +18,9 @@ from shareai_cli.types import Usage
 MOST_MODELS: Final = 4096
 """Looked-up models kept in memory; clients can make up names."""
 
+FREE: Final = ":free"
+"""How OpenRouter's names end of models that cost nothing."""
+
 _MILLION: Final = 10**6
 _PARTS: Final = 10**18
 """Parts of a nano-dollar, so that the price of a single token is a whole number of them."""
@@ -36,6 +39,9 @@ class _Rates(Struct, frozen=True):
     reasoning: int
 
 
+_NOTHING: Final = _Rates(-1, 0, 0, 0, 0, 0, 0)
+
+
 class _Model:
     """One model's prices over time."""
 
@@ -44,7 +50,7 @@ class _Model:
     def __init__(self, info: Any) -> None:
         self._info = info
         self._rates: dict[int, tuple[_Rates, ...]] = {}
-        self._steady = None if isinstance(info.prices, list) else _tiers(info.prices)
+        self._steady = None if isinstance(info.prices, list) else _tiers(info.prices) or _free(info)
 
     def tiers(self, time_ms: int) -> tuple[_Rates, ...]:
         """Return the tiers that were in force, the highest first; none where tokens have no price."""
@@ -132,7 +138,7 @@ def _tiers(price: Any) -> tuple[_Rates, ...]:
     """Ask a price of genai-prices for its rates in every tier."""
     from genai_prices.types import ModelPrice, TieredPrices
 
-    prices = {key: value for key, value in vars(price).items() if value is not None}
+    prices = _set_prices(price)
     if "input_mtok" not in prices and "output_mtok" not in prices:
         return ()  # priced by the hour, page or picture: tokens alone do not tell
     starts = {
@@ -142,6 +148,15 @@ def _tiers(price: Any) -> tuple[_Rates, ...]:
         _rates(start, ModelPrice(**{key: _within(value, start) for key, value in prices.items()}))
         for start in sorted({-1, *starts}, reverse=True)
     )
+
+
+def _free(info: Any) -> tuple[_Rates, ...]:
+    """Return the rates of a model that costs nothing, by its name: no prices alone may be unknown ones."""
+    return (_NOTHING,) if info.id.endswith(FREE) and not _set_prices(info.prices) else ()
+
+
+def _set_prices(price: Any) -> dict[str, Any]:
+    return {key: value for key, value in vars(price).items() if value is not None}
 
 
 def _within(price: Any, start: int) -> Decimal:

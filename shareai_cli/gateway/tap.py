@@ -24,10 +24,12 @@ class _PromptDetails(Struct, gc=False):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
     cache_creation_tokens: Count | None = None
+    audio_tokens: Count | None = None
 
 
 class _CompletionDetails(Struct, gc=False):
     reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
 
 
 class _Usage(Struct, gc=False):
@@ -122,21 +124,24 @@ def _disjoint(found: _Usage | None) -> Usage | None:
     if found is None or found.prompt_tokens is None:
         return None
     prompt, completion, total = found.prompt_tokens, found.completion_tokens or 0, found.total_tokens
-    cached, written, reasoning = found.prompt_cache_hit_tokens or 0, 0, 0
+    cached, written, reasoning, has_audio = found.prompt_cache_hit_tokens or 0, 0, 0, False
     if (details := found.prompt_tokens_details) is not None:
         cached = details.cached_tokens or cached
         written = details.cache_write_tokens or details.cache_creation_tokens or 0
+        has_audio = bool(details.audio_tokens)
+    if (output := found.completion_tokens_details) is not None and output.audio_tokens:
+        has_audio = True
     if total is not None and total > prompt + completion:
         # Some count thinking beside the completion (xAI), or only in the total (Gemini).
         reasoning = total - prompt - completion
-    elif (output := found.completion_tokens_details) is not None and output.reasoning_tokens:
+    elif output is not None and output.reasoning_tokens:
         reasoning = min(output.reasoning_tokens, completion)
         completion -= reasoning
     if cached or written:
         cached = min(cached, prompt)
         written = min(written, prompt - cached)
         prompt -= cached + written
-    return Usage(prompt, cached, written, completion, reasoning)
+    return Usage(prompt, cached, written, completion, reasoning, has_audio)
 
 
 class EventKind:

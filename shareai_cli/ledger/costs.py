@@ -99,7 +99,8 @@ class Costs:
         nano = self.prepare().cost_nano(target.price_as, target.model, usage, entry.time_ms)
         if nano is None:
             return Cost(usage, estimated, None, CostBasis.UNKNOWN)
-        return Cost(usage, estimated, nano, CostBasis.ESTIMATED if estimated else CostBasis.EXACT)
+        is_exact = not (estimated or usage.has_audio)
+        return Cost(usage, estimated, nano, CostBasis.EXACT if is_exact else CostBasis.ESTIMATED)
 
 
 def estimate(prompt_bytes: int, completion_bytes: int) -> Usage:
@@ -116,8 +117,18 @@ def _every_bit(usage: Usage) -> int:
 
 def _bounded(usage: Usage) -> Usage:
     """Return the counts, or what is left of counts that no model can have used: sums have to stay numbers."""
-    counts = (usage.prompt, usage.cached, usage.cache_write, usage.completion, usage.reasoning)
-    return Usage(*(min(max(count, 0), MOST_TOKENS) for count in counts))
+
+    def bounded(count: int) -> int:
+        return min(max(count, 0), MOST_TOKENS)
+
+    return Usage(
+        bounded(usage.prompt),
+        bounded(usage.cached),
+        bounded(usage.cache_write),
+        bounded(usage.completion),
+        bounded(usage.reasoning),
+        usage.has_audio,
+    )
 
 
 def _may_have_cost(entry: Closed) -> bool:

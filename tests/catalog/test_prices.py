@@ -14,7 +14,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import TieredPrices
 
 from shareai_cli.catalog.presets import PRESETS
-from shareai_cli.catalog.prices import MOST_MODELS, PriceBook, known_models
+from shareai_cli.catalog.prices import FREE, MOST_MODELS, PriceBook, known_models
 from shareai_cli.types import Usage
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -111,10 +111,18 @@ def test_a_model_priced_by_other_things_than_tokens_has_no_cost() -> None:
     found = [
         book.cost_nano(provider.id, model.id, Usage(prompt=5), in_ms(NOW))
         for provider, model in own_models()
-        if not has_token_prices(model)
+        if not has_token_prices(model) and not model.id.endswith(FREE)
     ]
     assert found
     assert set(found) == {None}
+
+
+def test_a_free_model_costs_nothing_and_that_is_known() -> None:
+    """Its name says so, and genai-prices knows it without a price."""
+    book = PriceBook()
+    usage = Usage(10, 20, 5, 7, 3)
+    assert book.cost_nano("openrouter", "deepseek/deepseek-r1:free", usage, in_ms(NOW)) == 0
+    assert book.cost_nano("openrouter", "no-such-maker/no-such-model:free", usage, in_ms(NOW)) is None
 
 
 def test_made_up_models_do_not_fill_the_memory() -> None:

@@ -106,6 +106,25 @@ async def test_times_are_taken_from_when_the_request_came() -> None:
             },
             Usage(36, 64, 0, 20, 30),
         ),
+        (  # OpenAI: audio, in and out
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 20,
+                "total_tokens": 120,
+                "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 80},
+                "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+            },
+            Usage(100, 0, 0, 20, 0, has_audio=True),
+        ),
+        (
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 20,
+                "total_tokens": 130,
+                "completion_tokens_details": {"audio_tokens": 5},
+            },
+            Usage(100, 0, 0, 20, 10, has_audio=True),
+        ),
         (  # OpenRouter: with what was written to a cache
             {
                 "prompt_tokens": 100,
@@ -117,7 +136,7 @@ async def test_times_are_taken_from_when_the_request_came() -> None:
             Usage(10, 20, 70, 5, 0),
         ),
     ],
-    ids=["OpenAI", "Anthropic", "Gemini", "DeepSeek", "OpenRouter"],
+    ids=["OpenAI", "Anthropic", "Gemini", "DeepSeek", "heard", "spoken", "OpenRouter"],
 )
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 async def test_usage_is_recorded_as_counts_that_never_overlap(

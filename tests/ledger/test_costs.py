@@ -12,6 +12,9 @@ FAILED = (Attempt("alpha/m", "aabbccdd", "timeout", 0, 5),)
 CASES = [
     # what the entry says, its target and prices: tokens, nano-dollars, basis
     ({}, "alpha/m", "alpha", Usage(10, 20, 5, 7, 3), 45, CostBasis.EXACT),
+    # audio has a price of its own, which the counts do not tell apart
+    ({"usage": Usage(10, 20, 5, 7, 3, has_audio=True)}, "alpha/m", "alpha",
+     Usage(10, 20, 5, 7, 3, has_audio=True), 45, CostBasis.ESTIMATED),
     ({}, "alpha/other", "alpha", Usage(10, 20, 5, 7, 3), None, CostBasis.UNKNOWN),
     ({}, "beta/m", "", Usage(10, 20, 5, 7, 3), None, CostBasis.UNKNOWN),
     ({}, "node/qwen", "node", Usage(10, 20, 5, 7, 3), 0, CostBasis.EXACT),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from shareai_cli.ledger.frames import CLOSED as CLOSED_KIND
 from shareai_cli.ledger.frames import OPENED as OPENED_KIND
 from shareai_cli.ledger.frames import decode_closed, decode_opened, frame, split
+from shareai_cli.types import Usage
 from tests.ledger.making import closed, opened
 
 FRAMES = [frame(entry) for number in range(1, 6) for entry in (opened(number), closed(number))]
@@ -23,6 +24,15 @@ def test_entries_come_back_as_they_were() -> None:
     assert decode_opened(found.frames[0][2]) == opened(3)
     assert decode_closed(found.frames[1][2]) == closed(4)
     assert found.damaged == 0
+
+
+def test_counts_of_before_audio_was_told_are_still_read() -> None:
+    """A journal that an earlier version left holds five counts."""
+    found = split(frame(closed(4, usage=Usage(1, 2, 3, 4, 5))), last=True)
+    payload = found.frames[0][2]
+    former = payload.replace(b"\x96\x01\x02\x03\x04\x05\xc2", b"\x95\x01\x02\x03\x04\x05")
+    assert former != payload
+    assert decode_closed(former).usage == Usage(1, 2, 3, 4, 5)
 
 
 @given(st.integers(0, len(JOURNAL)))

@@ -20,6 +20,11 @@ KEYS = {1: "laptop", 2: "server"}
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Chatham"]
 
 
+def some_usage(dice: random.Random) -> Usage:
+    prompt, cached, written, completion, reasoning = (dice.randrange(1000) for _ in range(5))
+    return Usage(prompt, cached, written, completion, reasoning)
+
+
 def some_entries(count: int, days: int, seed: int = 3) -> list[Closed]:
     """Return requests of every kind, at any moment of some days across the end of summer time."""
     dice = random.Random(seed)
@@ -32,7 +37,7 @@ def some_entries(count: int, days: int, seed: int = 3) -> list[Closed]:
             route=dice.choice(("chat", "fast", "alpha/m")),
             outcome=dice.choice(list(Outcome)),
             status=dice.choice((200, 400, 503)),
-            usage=dice.choice((None, Usage(*(dice.randrange(1000) for _ in range(5))))),
+            usage=dice.choice((None, some_usage(dice))),
             prompt_bytes=dice.randrange(5000),
             completion_bytes=dice.choice((0, dice.randrange(5000))),
             first_token_us=dice.choice((0, dice.randrange(10**6))),
