@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shareai_cli.ledger.entries import Closed
 from shareai_cli.types import NODE, CostBasis, Outcome, Usage
@@ -76,12 +77,31 @@ class Costs:
             self._prices = self._make_prices()
         return self._prices
 
-    def of(self, entry: Closed, target: PricedTarget) -> Cost:
-        """Return what a request cost that went to `target`.
+    def of(self, entry: Closed, target: PricedTarget, broken: Sequence[PricedTarget] = ()) -> Cost:
+        """Return what a request cost that went to `target`, and to the `broken_targets` before.
 
-        It is the cost of the target that answered, or was asked last. Attempts before it, and those that
-        came to nothing, cost nothing: no provider says otherwise.
+        The tokens are those of the target that answered, or was asked last. Replies that had begun and broke
+        are billed by some providers: their prompts are added as an estimate. What was refused, or failed
+        before a reply, costs nothing.
         """
+        cost = self._of_last(entry, target)
+        for one in broken:
+            cost = self._with_broken(cost, one, entry)
+        return cost
+
+    def _with_broken(self, cost: Cost, target: PricedTarget, entry: Closed) -> Cost:
+        """Add the prompt of a broken attempt; a known cost stays in the sums where this one's is unknown."""
+        if target.is_own or cost.basis is CostBasis.UNKNOWN:
+            return cost
+        nano = None
+        if target.price_as and entry.prompt_bytes:
+            usage = estimate(entry.prompt_bytes, 0)
+            nano = self.prepare().cost_nano(target.price_as, target.model, usage, entry.time_ms)
+        if nano is None and cost.basis is CostBasis.NONE:
+            return replace(cost, nano=None, basis=CostBasis.UNKNOWN)
+        return replace(cost, nano=(cost.nano or 0) + (nano or 0), basis=CostBasis.ESTIMATED)
+
+    def _of_last(self, entry: Closed, target: PricedTarget) -> Cost:
         if not entry.attempts and entry.outcome is not Outcome.INCOMPLETE:
             return _NOTHING
         usage = entry.usage
@@ -101,6 +121,12 @@ class Costs:
             return Cost(usage, estimated, None, CostBasis.UNKNOWN)
         is_exact = not (estimated or usage.has_audio)
         return Cost(usage, estimated, nano, CostBasis.EXACT if is_exact else CostBasis.ESTIMATED)
+
+
+def broken_targets(entry: Closed) -> list[str]:
+    """Return the targets whose replies began and broke, the one left out of which the row itself tells."""
+    attempts = entry.attempts if entry.outcome is Outcome.FAILED else entry.attempts[:-1]
+    return [one.target for one in attempts if 200 <= one.status < 300 and one.outcome != "ok"]
 
 
 def estimate(prompt_bytes: int, completion_bytes: int) -> Usage:

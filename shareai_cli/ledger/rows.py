@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from shareai_cli.ledger.codes import BASES, OUTCOMES
-from shareai_cli.ledger.costs import Costs, PricedTarget
+from shareai_cli.ledger.costs import Costs, PricedTarget, broken_targets
 from shareai_cli.ledger.entries import Closed, Opened
 from shareai_cli.types import Attempt, Outcome
 
@@ -112,9 +112,10 @@ class Rows:
         team, route, provider_key, error = self._names.numbers(
             connection, entry.team, entry.route, entry.provider_key, entry.error
         )
-        cost = self._costs.of(entry, target)
-        usage = cost.usage
         ordinary = _is_ordinary(entry)
+        broken = () if ordinary else [self._targets.get(connection, one, "") for one in broken_targets(entry)]
+        cost = self._costs.of(entry, target, broken)
+        usage = cost.usage
         return (
             entry.request,
             entry.time_ms,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shareai_cli.ledger.costs import MOST_TOKENS, Costs, PricedTarget
+from shareai_cli.ledger.costs import MOST_TOKENS, Costs, PricedTarget, broken_targets
 from shareai_cli.types import Attempt, CostBasis, Outcome, Usage
 from tests.ledger.making import FakePrices, closed
 
@@ -53,6 +53,37 @@ def test_costs_and_how_exact_they_are(
     """An unknown cost is never a zero, and an estimate is told from what the upstream counted."""
     cost = Costs(FakePrices).of(closed(1, **changes), PricedTarget.named(target, 1, price_as))
     assert (cost.usage, cost.nano, cost.basis) == (usage, nano, basis)
+
+
+BROKEN = Attempt("alpha/m", "aabbccdd", "truncated", 200, 5)
+REFUSED = Attempt("beta/m", "eeff0011", "status", 503, 5)
+LATER = Attempt("beta/m", "eeff0011", "ok", 200, 5)
+FAILING = {"usage": None, "completion_bytes": 0, "outcome": Outcome.FAILED, "status": 503}
+
+
+@pytest.mark.parametrize(
+    ("changes", "attempts", "known", "nano", "basis"),
+    [
+        (FAILING, (BROKEN,), True, 100, CostBasis.ESTIMATED),
+        (FAILING, (BROKEN, REFUSED), True, 100, CostBasis.ESTIMATED),
+        (FAILING, (BROKEN, BROKEN), True, 200, CostBasis.ESTIMATED),
+        (FAILING, (BROKEN,), False, None, CostBasis.UNKNOWN),
+        (FAILING, (REFUSED,), True, 0, CostBasis.NONE),
+        ({}, (BROKEN, LATER), True, 145, CostBasis.ESTIMATED),
+        ({}, (BROKEN, LATER), False, 45, CostBasis.ESTIMATED),
+        ({}, (REFUSED, LATER), True, 45, CostBasis.EXACT),
+        ({"outcome": Outcome.INCOMPLETE}, (BROKEN,), True, 45, CostBasis.EXACT),
+    ],
+)
+def test_a_reply_that_broke_may_have_been_billed(
+    changes: dict[str, Any], attempts: tuple[Attempt, ...], known: bool, nano: int | None, basis: CostBasis
+) -> None:
+    """Its prompt is estimated, or unknown, never a silent zero; what was refused costs nothing."""
+    entry = closed(1, **changes, attempts=attempts)
+    alpha = PricedTarget.named("alpha/m", 1, "alpha")
+    broken = [alpha if known else PricedTarget.named("alpha/m", 1, "") for _ in broken_targets(entry)]
+    cost = Costs(FakePrices).of(entry, alpha, broken)
+    assert (cost.nano, cost.basis) == (nano, basis)
 
 
 def test_an_estimate_of_tokens_is_said() -> None:
