@@ -31,6 +31,9 @@ from shareai_cli.wire.message import Request, Response
 
 PREFIX = "/admin/v1"
 
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999, Unix milliseconds: dates go no further."""
+
 _FROM_A_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 
 Body = TypeVar("Body")
@@ -42,7 +45,7 @@ class _KeyName(Struct, frozen=True):
 
 class _UsageQuery(Struct, frozen=True):
     by: Grouping | None = None
-    since_ms: Annotated[int, Meta(ge=0)] | None = None
+    since_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
 
 
 class AdminApi:

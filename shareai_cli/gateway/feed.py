@@ -61,8 +61,8 @@ class Feed:
             self._watchers.discard(watcher)
 
     def _event(self, watcher: _Watcher) -> bytes:
-        requests, missed = watcher.take()
-        event = {**self._counters(), "requests": [_described(one) for one in requests], "missed": missed}
+        settled, missed = watcher.take()
+        event = {**self._counters(), "settled": [_described(one) for one in settled], "missed": missed}
         return b"data: " + msgspec.json.encode(event) + b"\n\n"
 
 
