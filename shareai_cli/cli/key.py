@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Annotated
 
@@ -31,7 +32,8 @@ def create(context: typer.Context, name: NameArgument, as_json: JsonOption = Fal
         return
     print_line(made.key)
     note(
-        f"Keep it: it is stored hashed and cannot be shown again. shareai key revoke {name} makes it invalid."
+        "Keep it: it is stored hashed and cannot be shown again. "
+        f"shareai key revoke {_argument(name)} makes it invalid."
     )
 
 
@@ -64,6 +66,11 @@ def revoke(context: typer.Context, name: NameArgument, as_json: JsonOption = Fal
         print_json({"revoked": revoked})
     else:
         print_line(f"Key {revoked.name} ({revoked.shown}) is revoked.")
+
+
+def _argument(name: str) -> str:
+    """Return a name as a shell and this command line take it."""
+    return f"{'-- ' if name.startswith('-') else ''}{shlex.quote(name)}"
 
 
 def _day(milliseconds: int | None) -> str:

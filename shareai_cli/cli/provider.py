@@ -62,6 +62,8 @@ def add(
     before = run.settings()
     _check_address(name, base_url, preset, before)
     references = _references(key_env or (), key_file or ())
+    if base_url is not None and (references or stdin) and not allow_http:
+        _check_encrypted(name, base_url, before)
     kept: Path | None = None
     if stdin:
         secret = _read_key()
@@ -110,12 +112,13 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
 @command(app, "test", example="shareai provider test openai")
 def test(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this provider.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this provider.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask each provider's free call with each of its keys; costs nothing.
 
-    Exits with 4 where every key is refused, 5 where no provider answers as it should, 6 where some work.
+    Exits with 3 where no key can be had or there is no provider, 4 where every key is refused, 5 where no
+    provider answers as it should, 6 where some work.
     """
     from shareai_cli.cli.provider_check import check_providers, exit_code
 
@@ -180,6 +183,18 @@ def _check_address(name: str, base_url: str | None, preset: str | None, settings
         raise UsageError(
             f"{shown(name)} is not one of the known providers ({listed(PRESETS)}).",
             hint=f"{suggestion(name, tuple(PRESETS))} Any other needs --base-url.",
+        )
+
+
+def _check_encrypted(name: str, base_url: str, settings: Settings) -> None:
+    from shareai_cli.config.address import check_base_url, is_loopback
+
+    declared = settings.providers.get(name)
+    _, host = check_base_url(base_url)
+    if base_url.startswith("http://") and not is_loopback(host) and not (declared and declared.allow_http):
+        raise UsageError(
+            "--base-url: the keys would cross the network unencrypted.",
+            hint="Use https://, or add --allow-http where that network is trusted.",
         )
 
 

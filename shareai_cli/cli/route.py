@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -41,6 +42,7 @@ def add(
     """
     run = invocation(context)
     parsed = [_parse(text) for text in targets]
+    _refuse_repeated(parsed)
     chosen = strategy or ("weighted" if any(one.weight != 1 for one in parsed) else "priority")
     replaced = name in run.settings().routes
     settings = run.editor().add_route(name, parsed, strategy=chosen)
@@ -112,6 +114,17 @@ def _parse(text: str) -> RouteTarget:
         return RouteTarget(parse_target(name), int(weight))
     except ConfigurationError as error:
         raise UsageError(error.message, hint=error.hint) from None
+
+
+def _refuse_repeated(targets: Sequence[RouteTarget]) -> None:
+    from shareai_cli.config.reading import shown
+
+    names = [one.target.name for one in targets]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"The target {shown(name)} is there twice.", hint=f"A weight makes it count more: {name}=2"
+            )
 
 
 def _targets_in_words(route: RouteSettings) -> str:

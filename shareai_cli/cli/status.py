@@ -36,7 +36,8 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json({"running": True, **msgspec.to_builtins(found)})
     else:
         _print(found)
-    if found.config_problem or found.node_problem or found.ledger_problem:
+    broken = any(model.problem for model in found.local_models)
+    if broken or found.config_problem or found.node_problem or found.ledger_problem:
         raise typer.Exit(ExitCode.PARTLY)
 
 

@@ -116,10 +116,14 @@ def test_what_is_no_key_is_refused(paths: Paths, text: str) -> None:
 
 def test_a_refused_provider_leaves_no_key_behind(paths: Paths) -> None:
     """The key's file goes with the change that did not happen."""
+    assert shareai("provider", "add", "beta", "--base-url", "https://beta.example/v1").code == 0
+    elsewhere = ("provider", "add", "beta", "--base-url", "https://other.example/v1", "--stdin")
+    assert shareai(*elsewhere, stdin=PLANTED).code == 2
+    assert list(paths.secrets.iterdir()) == []
     outcome = shareai(
         "provider", "add", "alpha", "--base-url", "http://alpha.example/v1", "--stdin", stdin=PLANTED
     )
-    assert outcome.code == 3
+    assert outcome.code == 2
     assert "unencrypted" in outcome.err
     assert list(paths.secrets.iterdir()) == []
     allowed = shareai(

@@ -81,7 +81,7 @@ def test_a_mistake_on_the_command_line_is_exit_code_2(
 
 
 def test_a_target_that_is_there_twice_is_refused(paths: Paths) -> None:
-    """As the configuration's own check says it."""
-    outcome = shareai("route", "add", "chat", "openai/a", "openai/a")
-    assert outcome.code == 3
+    """In the command line's words, whatever their weights."""
+    outcome = shareai("route", "add", "chat", "openai/a", "openai/a=3")
+    assert outcome.code == 2
     assert "is there twice" in outcome.err
