@@ -11,7 +11,8 @@ import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
-from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.invocation import Invocation, invocation
+from shareai_cli.cli.program import program
 
 if TYPE_CHECKING:
     from shareai_cli.node.facts import NodeFacts
@@ -26,7 +27,7 @@ def register(
     context: typer.Context,
     models: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MODEL.gguf...]", help="GGUF files that this machine shall serve."),
+        typer.Argument(metavar="MODEL.gguf...", help="GGUF files that this machine shall serve."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +60,7 @@ def register(
     print_line(
         f"It serves {', '.join(f'node/{name}' for name in served)}." if served else "It serves no model yet."
     )
-    _advise(served, facts.llama)
+    _advise(run, [path.stem for path in files] or served, facts.llama)
 
 
 @command(app, "list", example="shareai node list")
@@ -90,13 +91,18 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
         )
 
 
-def _advise(served: Sequence[str], has_llama: bool) -> None:
+def _advise(run: Invocation, models: Sequence[str], has_llama: bool) -> None:
+    from shareai_cli.client import find_gateway
+    from shareai_cli.node.models import INSTALL_HINT
+
     if not has_llama:
-        note("llama.cpp is not installed here: pip install 'shareai-cli[llama]'")
-    elif served:
-        note(f"Next: shareai serve, then ask for the model {served[0]}.")
+        note(f"llama.cpp is not installed here: {INSTALL_HINT}")
+    elif not models:
+        note(f"Next: {program()} node register ~/models/MODEL.gguf")
+    elif find_gateway(run.paths) is not None:
+        note(f"Next: ask for the model {models[0]}.")
     else:
-        note("Next: shareai node register ~/models/MODEL.gguf")
+        note(f"Next: {program()} serve, then ask for the model {models[0]}.")
 
 
 def _machine(facts: NodeFacts) -> str:

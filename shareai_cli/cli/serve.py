@@ -14,14 +14,13 @@ import typer
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line
 from shareai_cli.cli.invocation import invocation
+from shareai_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from shareai_cli.config import Settings
     from shareai_cli.gateway.process import Ready
 
 app = new_app()
-
-LLAMA_LINE = "pip install 'shareai-cli[llama]'"
 
 
 @command(app, "serve", example="shareai serve")
@@ -46,6 +45,7 @@ def serve(
     Without a provider and a model of your own, the built-in demo model answers. Ctrl-C ends it; requests
     under way are given time, unless Ctrl-C comes a second time. Each request has a line on standard error.
     """
+    from shareai_cli.cli.banner import banner
     from shareai_cli.gateway.process import Start
     from shareai_cli.gateway.serve import serve as run_gateway
     from shareai_cli.node.models import has_llama
@@ -66,11 +66,15 @@ def serve(
     )
 
     def ready(told: Ready) -> None:
+        broken = _find_broken(told.settings)
+        for name, problem in broken.items():
+            _notice(f"node/{name} cannot be served: {problem}")
         try:
             if as_json:
                 _print_json(told)
             else:
-                _print_banner(told, llama)
+                for line in banner(told, llama, broken):
+                    print_line(line)
             sys.stdout.flush()
         except OSError as error:
             _notice(f"The gateway serves at {told.base_url}; standard output: {error.strerror}.")
@@ -107,72 +111,14 @@ def _print_json(told: Ready) -> None:
     )
 
 
-def _print_banner(told: Ready, llama: bool) -> None:
-    settings = told.settings
-    print_line(f"ShareAI serves at  {told.base_url}")
-    if told.first_key is not None:
-        print_line(f"Your key           {told.first_key.reveal()}")
-        print_line("                   Keep it: it is not shown again. 'shareai key create NAME' makes more.")
-    elif told.first_key_file is not None:
-        print_line(f"Your key           is in {told.first_key_file}")
-    for line in _what_is_served(settings, told, llama):
-        print_line(line)
-    model = _example_model(settings, told)
-    if model is not None:
-        print_line("\nTry it:\n")
-        print_line(_curl(told, model))
-    print_line(f"\n{_next_step(settings, told, llama)}\n")
+def _find_broken(settings: Settings) -> dict[str, str]:
+    """Return the declared models whose files cannot be read, and why."""
+    from shareai_cli.node.models import inspect
 
-
-def _what_is_served(settings: Settings, told: Ready, llama: bool) -> list[str]:
-    lines = []
-    if settings.discovered:
-        found = ", ".join(settings.discovered)
-        lines.append(f"Providers          {', '.join(settings.providers)}  (found through {found})")
-    elif settings.providers:
-        lines.append(f"Providers          {', '.join(settings.providers)}")
-    if settings.routes:
-        lines.append(f"Routes             {', '.join(settings.routes)}")
-    if told.models:
-        names = ", ".join(model.id for model in told.models)
-        demo = "  (the built-in demo model)" if settings.is_empty else ""
-        lines.append(f"Local models       {names}{demo}")
-    if told.models and not llama:
-        lines.append(f"                   They need llama.cpp: {LLAMA_LINE}")
-    if not told.models and settings.is_empty:
-        lines.append("Nothing to serve   no provider and no model is configured.")
-    return lines
-
-
-def _example_model(settings: Settings, told: Ready) -> str | None:
-    """Return a model that answers when it is asked for, as far as that can be known."""
-    if settings.routes:
-        return next(iter(settings.routes))
-    if told.models:
-        return told.models[0].id
-    provider = next(iter(settings.providers), None)
-    return f"{provider}/MODEL" if provider is not None else None
-
-
-def _curl(told: Ready, model: str) -> str:
-    if told.first_key is not None:
-        key = told.first_key.reveal()
-    elif told.first_key_file is not None:
-        key = f"$(cat '{told.first_key_file}')"
-    else:
-        key = "$SHAREAI_KEY"
-    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
-    return (
-        f'curl {told.base_url}/chat/completions -H "Authorization: Bearer {key}"'
-        f" -H 'Content-Type: application/json' -d '{body}'"
-    )
-
-
-def _next_step(settings: Settings, told: Ready, llama: bool) -> str:
-    if not settings.providers and not settings.local.models:
-        local = "shareai node register MODEL.gguf" if llama else LLAMA_LINE
-        return f"Next: shareai provider add openai --key-env OPENAI_API_KEY, or for local models: {local}"
-    if not settings.routes and settings.providers:
-        provider = next(iter(settings.providers))
-        return f"Next: shareai route add chat {provider}/MODEL   (models: GET {told.base_url}/models)"
-    return "Next: shareai status, shareai usage --by model"
+    broken = {}
+    for path in settings.local.models:
+        try:
+            inspect(path)
+        except ConfigurationError as error:
+            broken[path.stem] = str(error)
+    return broken

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from shareai_cli.errors import ModelUnavailable, UnknownModel
-from shareai_cli.node.models import inspect
+from shareai_cli.node.models import INSTALL_HINT, inspect
 from shareai_cli.types import Clock, LocalModel
 from shareai_cli.wire.client import Pool
 from shareai_cli.wire.deadlines import Deadlines
@@ -23,8 +23,6 @@ MODULE = "shareai_cli.llama"
 
 START_SECONDS = 600.0
 """How long a model may take to load."""
-
-INSTALL_HINT = "Add local models with: pip install 'shareai-cli[llama]'"
 
 ChildState = Literal["unloaded", "starting", "ready", "waiting"]
 

@@ -18,6 +18,9 @@ MAGIC = b"GGUF"
 HEADER_LIMIT = 64 << 20
 """Bytes of header that are looked through; vocabularies come after what is looked for."""
 
+INSTALL_HINT = "pip install llama-cpp-python, or install shareai-cli with the extra 'llama'"
+"""What adds llama.cpp, from a checkout as well as to an installed package."""
+
 _PAIRS_LIMIT = 4096
 _TEXT_LIMIT = 1 << 16
 _TEXT = 8

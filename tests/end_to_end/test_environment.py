@@ -61,7 +61,7 @@ async def test_without_llama_provider_keys_work(tmp_path: Path, without_llama: d
             assert (await gateway.ask()).status_code == 200
             reply = await gateway.ask(model="node/tiny")
             assert reply.status_code == 503
-            assert "pip install 'shareai-cli[llama]'" in reply.text
+            assert "pip install llama-cpp-python" in reply.text
 
 
 async def test_without_llama_and_without_providers_the_next_step_is_said(
@@ -74,4 +74,4 @@ async def test_without_llama_and_without_providers_the_next_step_is_said(
         assert reply.status_code == 404
     registered = await run_shareai(tmp_path / "home", "node", "register", environ=without_llama)
     assert registered.code == 0
-    assert "pip install 'shareai-cli[llama]'" in registered.err
+    assert "pip install llama-cpp-python" in registered.err
