@@ -33,6 +33,8 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json({"ok": False, "file": run.file, "problems": [str(error)]})
         raise typer.Exit(ExitCode.CONFIGURATION) from None
     problems = find_problems(settings, run.environ)
+    if settings.source is None and run.file.is_symlink():
+        problems.append(f"{run.file} is a link to a file that is not there.")
     if as_json:
         print_json({"ok": not problems, "file": settings.source, "problems": problems})
     elif not problems:

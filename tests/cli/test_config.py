@@ -67,6 +67,15 @@ def test_check_finds_keys_and_models_that_cannot_be_had(file: Path) -> None:
     assert (found.code, found.json["ok"], len(found.json["problems"])) == (3, False, 2)
 
 
+def test_check_finds_a_link_that_leads_nowhere(file: Path, tmp_path: Path) -> None:
+    """Whoever made the link meant a file, and gets the defaults."""
+    file.unlink()
+    file.symlink_to(tmp_path / "nowhere.toml")
+    outcome = shareai("config", "check")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert f"{file} is a link to a file that is not there." in outcome.err
+
+
 def test_check_names_the_mistake(file: Path) -> None:
     """File, line, key and the nearest known key; as JSON too."""
     file.write_text("[server]\nprot = 1\n")

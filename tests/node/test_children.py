@@ -115,7 +115,7 @@ async def test_unknown_models_and_a_missing_llama_are_said(kept: Kept, demo: Loc
     """The message names what is served, or the line that adds local models."""
     with pytest.raises(UnknownModel, match="shareai-demo"):
         await kept.serve(demo).lease("other")
-    with pytest.raises(ModelUnavailable, match=r"pip install 'shareai-cli\[llama\]'"):
+    with pytest.raises(ModelUnavailable, match="pip install llama-cpp-python"):
         await kept.serve(demo, has_llama=False).lease(demo.id)
 
 
