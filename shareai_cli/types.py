@@ -93,7 +93,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     """The client left before the end."""
     REFUSED = "refused"
-    """A known key's request that was never sent on: malformed, unknown model, over a limit."""
+    """A known key's request that nobody was to answer: malformed, over a limit, or of a model nobody has."""
 
 
 class CostBasis(StrEnum):

@@ -56,13 +56,14 @@ class Gateway:
         make_pool: PoolFactory,
         catalogue: Catalogue,
         observe: Observe,
+        notice: Callable[[str], None] | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
     ) -> None:
         self.ledger = ledger
         self.fleet = fleet
         self.keys = Keys(ledger.store.active_keys())
-        self.health = Health(clock)
+        self.health = Health(clock, notice)
         self.directory = ModelDirectory(clock, catalogue)
         self.current = Current(
             settings,

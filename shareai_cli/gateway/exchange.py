@@ -76,6 +76,8 @@ class Choice(Struct, frozen=True):
     targets: tuple[Target, ...]
     returns_at: float = 0.0
     reason: str = ""
+    is_missing: bool = False
+    """Whether no provider has the model, as each of them said."""
 
 
 class Accounts(Protocol):

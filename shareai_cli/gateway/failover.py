@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from shareai_cli.errors import NoTargetLeft, UpstreamError
+from shareai_cli.errors import NoTargetLeft, UnknownModel, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
 from shareai_cli.gateway.exchange import Choice, Exchange, Reply
 from shareai_cli.gateway.health import LEFT_ALONE, Health, Standing, State
@@ -24,6 +24,9 @@ TOTAL_SECONDS = 600.0
 """The budget of one request: attempts, and the time in which any but the first has to have answered."""
 
 SHORTEST_RETRY_AFTER = 1.0
+
+MISSING = (404, 410)
+"""Statuses that say that there is no such model."""
 
 
 class Surroundings(Protocol):
@@ -63,7 +66,10 @@ class Failover:
         self._clock = clock
 
     async def handle(self, exchange: Exchange) -> Reply:
-        """Answer from the first target that can; raises `NoTargetLeft` where none can."""
+        """Answer from the first target that can; raises `NoTargetLeft` where none can.
+
+        Raises `UnknownModel` where each said that it has no such model.
+        """
         surroundings, health, model = self._surroundings, self._health, exchange.model
         choice = surroundings.route(model) or await surroundings.look_up(model)
         exchange.route = choice.route
@@ -147,8 +153,17 @@ class Failover:
             return False
         return not self._health.has_failed(target) or self._retries.take()
 
-    def _nothing_left(self, exchange: Exchange, choice: Choice, reasons: list[str]) -> NoTargetLeft:
-        name = exchange.model
+    def _nothing_left(
+        self, exchange: Exchange, choice: Choice, reasons: list[str]
+    ) -> NoTargetLeft | UnknownModel:
+        name, attempts = exchange.model, exchange.attempts
+        is_missing = bool(attempts) and all(one.status in MISSING for one in attempts)
+        if choice.is_missing or (is_missing and len(attempts) >= len(choice.targets)):
+            return UnknownModel(
+                f"No provider has '{name}' ({'; '.join(reasons) or choice.reason}).",
+                hint="GET /v1/models lists what can be asked for.",
+                param="model",
+            )
         if not choice.targets:
             wait = max(SHORTEST_RETRY_AFTER, choice.returns_at - self._clock())
             why = f": {choice.reason}" if choice.reason else ""

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from shareai_cli.gateway.exchange import printable
 from shareai_cli.gateway.verdict import Effect, Verdict
-from shareai_cli.types import Clock, Target
+from shareai_cli.types import NODE, Clock, Target
 
 EJECT_AFTER = 3
 """Failures in a row after which a target is ejected."""
@@ -55,6 +56,8 @@ class Standing(Struct, frozen=True):
     state: State
     until: float = 0.0
     reason: str = ""
+    is_missing: bool = False
+    """Whether the provider said that it has no such model."""
 
 
 SERVING = Standing(State.SERVING)
@@ -87,7 +90,7 @@ class _TargetTrouble:
 
     def standing(self, now: float, has_check: bool) -> Standing:
         if self.aside_until > now:
-            return Standing(State.ASIDE, self.aside_until, self.reason)
+            return Standing(State.ASIDE, self.aside_until, self.reason, is_missing=True)
         if not self.ejections:
             return SERVING
         if self.ejected_until > now or self.on_trial:
@@ -139,8 +142,10 @@ class Health:
     A key is named by its fingerprint; a provider that takes no key has none.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, on_notice: Callable[[str], None] | None = None) -> None:
+        """Tell `on_notice` when a key or a target is put aside, and not again while it is."""
         self._clock = clock
+        self._on_notice = on_notice
         self._targets: dict[Target, _TargetTrouble] = {}
         self._keys: dict[tuple[str, str], _KeyTrouble] = {}
         self._models: dict[tuple[Target, str], _KeyTrouble] = {}
@@ -209,10 +214,12 @@ class Health:
                 return
             case Effect.SHELVE_TARGET:
                 trouble = self._targets.setdefault(target, _TargetTrouble())
+                self._tell(trouble.aside_until <= now, f"The target '{_shown(target.name)}'", target, reason)
                 trouble.aside_until = now + ASIDE_SECONDS
                 trouble.reason = reason
             case Effect.SHELVE_KEY:
                 held = self._keys.setdefault((target.provider, key), _KeyTrouble())
+                self._tell(held.aside_until <= now, _named(key, target), target, reason)
                 held.aside_until = now + ASIDE_SECONDS
                 held.reason = reason
             case Effect.COOL_KEY:
@@ -224,11 +231,21 @@ class Health:
                 held.forbidden.add(request)
                 held.reason = reason
                 if len(held.forbidden) >= FORBIDDEN_REQUESTS:
+                    subject = f"{_named(key, target)}, asked for '{_shown(target.model)}',"
+                    self._tell(held.aside_until <= now, subject, target, reason)
                     held.aside_until = now + ASIDE_SECONDS
                     held.forbidden.clear()
             case Effect.ANSWER | Effect.REFUSED:
                 pass
         self.abandoned(target)
+
+    def _tell(self, is_new: bool, subject: str, target: Target, reason: str) -> None:
+        if is_new and self._on_notice is not None:
+            check = "status" if target.provider == NODE else f"provider test {target.provider}"
+            minutes = round(ASIDE_SECONDS / 60)
+            self._on_notice(
+                f"{subject} is put aside for {minutes} min: {reason}. 'shareai {check}' checks it."
+            )
 
     def troubles(self) -> list[tuple[str, str, Standing]]:
         """List what does not simply serve: the target (or its provider), the key, and how it stands."""
@@ -277,6 +294,15 @@ class Health:
         """Forget what was held against keys: the configuration changed, and they may be new ones."""
         self._keys.clear()
         self._models.clear()
+
+
+def _shown(name: str) -> str:
+    return printable(name).decode("ascii")
+
+
+def _named(key: str, target: Target) -> str:
+    of = f"of provider '{target.provider}'"
+    return f"The key {key} {of}" if key else f"The access without a key {of}"
 
 
 def _bounded(held: dict[Name, Trouble], matters: Callable[[Trouble], object]) -> dict[Name, Trouble]:

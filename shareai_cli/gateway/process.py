@@ -144,6 +144,7 @@ class GatewayProcess:
             make_pool=pool_factory(deadlines, turn, time.monotonic),
             catalogue=known_models,
             observe=observe,
+            notice=self.notice,
         )
         closing.push_async_callback(gateway.close)
         token = Secret(secrets.token_urlsafe(32))

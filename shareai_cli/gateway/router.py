@@ -87,7 +87,8 @@ def choose(plan: Plan, standing: Callable[[Target], Standing], chance: Callable[
         least_bad = sorted(ejected, key=lambda pair: pair[0])
         return Choice(plan.route, tuple(target for _, target in least_bad))
     soonest = min(left_alone, key=lambda one: one.until)
-    return Choice(plan.route, (), soonest.until, soonest.reason)
+    is_missing = all(one.is_missing for one in left_alone)
+    return Choice(plan.route, (), soonest.until, soonest.reason, is_missing)
 
 
 def in_order(

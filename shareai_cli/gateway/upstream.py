@@ -121,7 +121,7 @@ class Upstream:
             unread = error  # its status alone says what follows
         verdict = judge(reply.status, reply.headers, body, self._wall_clock())
         if verdict.effect is not Effect.REFUSED:
-            return Failure(verdict, _reason(endpoint, reply.status, body))
+            return Failure(verdict, _reason(endpoint, reply.status, body, verdict))
         if unread is not None:
             raise unread
         headers: Headers = [(b"content-type", key.hide(_content_type(reply))), (b"x-should-retry", b"false")]
@@ -198,8 +198,10 @@ def _check_is_stream(piece: bytes) -> None:
         raise MalformedReply("HTTP 200 without an event stream in its body")
 
 
-def _reason(endpoint: Endpoint, status: int, body: bytes) -> str:
+def _reason(endpoint: Endpoint, status: int, body: bytes, verdict: Verdict) -> str:
     """Say why a target could not answer; a provider's own words stay out, as they may repeat a key."""
+    if verdict.effect is Effect.SHELVE_KEY and status not in (401, 402):
+        return f"the quota is spent (HTTP {status})"
     told = message_of(body) if endpoint.name == NODE else ""
     return f"HTTP {status}: {told}" if told else f"HTTP {status}"
 

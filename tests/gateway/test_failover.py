@@ -277,6 +277,32 @@ async def test_a_model_that_is_not_there_puts_its_target_aside(code: int) -> Non
         assert (await gate.ask()).headers["x-shareai-target"] == "a/m"
 
 
+async def test_a_model_that_no_target_has_is_unknown() -> None:
+    """Retrying is useless, now and while the targets are put aside; one other failure makes it a 503."""
+    async with two_targets([status(404)], [status(410)]) as (gate, a, b):
+        for asked in (1, 1):
+            answer = await gate.ask()
+            assert (answer.status, answer.error["code"]) == (404, "model_not_found")
+            assert answer.headers["x-should-retry"] == "false"
+            assert "retry-after" not in answer.headers
+            assert (len(a.completions), len(b.completions)) == (asked, asked)
+        assert [entry.outcome for entry in gate.ledger.closed_entries] == [Outcome.REFUSED] * 2
+    async with two_targets([status(404)], [status(500)]) as (gate, a, b):
+        assert (await gate.ask()).status == 503
+
+
+async def test_a_spent_quota_is_said() -> None:
+    """In the refusal and, once, to whoever watches."""
+    async with FaultUpstream(default=quota_exhausted()) as a, Gate({"a": a}) as gate:
+        answer = await gate.ask("a/m")
+        assert "a/m: the quota is spent (HTTP 429)" in answer.error["message"]
+        await gate.ask("a/m")
+        [notice] = gate.notices
+        assert notice.startswith(
+            f"The key {fingerprint('a')} of provider 'a' is put aside for 15 min: the quota"
+        )
+
+
 # -- nothing left
 
 

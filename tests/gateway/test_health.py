@@ -167,6 +167,36 @@ def test_a_missing_model_puts_only_its_target_aside() -> None:
     assert state(health, OTHER) is State.SERVING
 
 
+def test_what_is_put_aside_is_told_once() -> None:
+    """Not again while it is aside, though requests that were under way say so too; names can be printed."""
+    clock = FakeClock()
+    told: list[str] = []
+    health = Health(clock, told.append)
+
+    def refused(target: Target, effect: Effect, key: str, reason: str, request: int = 1) -> None:
+        health.failed(target, key, Verdict(effect), request=request, asked_at=clock(), reason=reason)
+
+    for _ in range(3):
+        refused(TARGET, Effect.SHELVE_KEY, "aaaa", "HTTP 401")
+        refused(Target("alpha", "a\x1b"), Effect.SHELVE_TARGET, "aaaa", "HTTP 404")
+        refused(Target("beta", "m"), Effect.SHELVE_KEY, "", "HTTP 401")
+    for request in range(6):
+        refused(OTHER, Effect.FORBIDDEN, "bbbb", "HTTP 403", request)
+    fail(health, clock, EJECT_AFTER)
+    assert told == [
+        "The key aaaa of provider 'alpha' is put aside for 15 min: HTTP 401. "
+        "'shareai provider test alpha' checks it.",
+        "The target 'alpha/a%1B' is put aside for 15 min: HTTP 404. 'shareai provider test alpha' checks it.",
+        "The access without a key of provider 'beta' is put aside for 15 min: HTTP 401. "
+        "'shareai provider test beta' checks it.",
+        "The key bbbb of provider 'alpha', asked for 'large', is put aside for 15 min: HTTP 403. "
+        "'shareai provider test alpha' checks it.",
+    ]
+    clock.forward(ASIDE_SECONDS)
+    refused(TARGET, Effect.SHELVE_KEY, "aaaa", "HTTP 401")
+    assert len(told) == 5
+
+
 def test_failures_of_the_least_bad_do_not_lengthen_its_ejection() -> None:
     """Where every target is ejected they are asked all the same, and would never come back otherwise."""
     clock = FakeClock()

@@ -176,6 +176,7 @@ class Gate:
         self.fleet = FakeFleet()
         self.deadlines = Deadlines(3600.0, self.clock)
         self.observed: list[Closed] = []
+        self.notices: list[str] = []
         self.chance: list[float] = []
         self.asked = 0
         self._pools: list[Pool] = []
@@ -210,6 +211,7 @@ class Gate:
             make_pool=self._make_pool,
             catalogue=catalogue,
             observe=self.observed.append,
+            notice=self.notices.append,
             clock=self.clock,
             wall_clock=lambda: NOW + self.clock() - 1000.0,
         )
