@@ -29,6 +29,7 @@ from shareai_cli.errors import AlreadyRunning, ShareAIError, StateError
 from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
+from shareai_cli.gateway.auth import LONGEST_KEY
 from shareai_cli.gateway.endpoints import pool_factory
 from shareai_cli.gateway.exchange import refusal
 from shareai_cli.gateway.feed import Feed
@@ -37,7 +38,7 @@ from shareai_cli.gateway.request_line import RequestLines
 from shareai_cli.ledger import Closed, Ledger
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
-from shareai_cli.secrets import Secret, write_private
+from shareai_cli.secrets import Secret, digest, write_private
 from shareai_cli.types import LocalModel
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.server import Server, ServerLimits
@@ -181,13 +182,12 @@ class GatewayProcess:
 
     def _first_key(self, ledger: Ledger) -> tuple[Secret | None, Path | None]:
         """Make the first key where there never was one; return it, or the file into which it went."""
-        admin = Administration(ledger)
+        admin, file = Administration(ledger), self._start.paths.first_key_file
         if admin.list_keys():
-            return None, None
+            return None, file if _holds_valid_key(file, ledger) else None
         made = Secret(admin.create_key(FIRST_KEY).key)
         if self._start.shows_key:
             return made, None
-        file = self._start.paths.first_key_file
         try:
             write_private(file, made.reveal() + "\n")
         except OSError as error:
@@ -279,6 +279,14 @@ class GatewayProcess:
     def _remove_address(self) -> None:
         with contextlib.suppress(OSError):
             self._start.paths.endpoint_file.unlink()
+
+
+def _holds_valid_key(file: Path, ledger: Ledger) -> bool:
+    """Tell whether a file holds a client's key that is still valid."""
+    try:
+        return digest(file.read_bytes()[:LONGEST_KEY].strip()) in ledger.store.active_keys()
+    except OSError:
+        return False
 
 
 async def take_lock(paths: Paths) -> StateLock:

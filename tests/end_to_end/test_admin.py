@@ -25,7 +25,7 @@ async def test_a_key_made_before_or_during_the_gateway_is_valid_at_once(tmp_path
         config = one_route(upstream.base_url)
         (tmp_path / "state" / "first-key").write_text(made.json["key"])
         async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
-            assert gateway.told["key_file"] is None
+            assert gateway.told["key"] is None
             assert (await gateway.ask()).status_code == 200
             later = (await gateway.shareai("key", "create", "later", "--json")).json["key"]
             headers = {"Authorization": f"Bearer {later}"}

@@ -45,7 +45,7 @@ async def test_nothing_configured_serves_the_demo_model(tmp_path: Path) -> None:
 
 
 async def test_without_a_terminal_the_key_goes_into_a_private_file(tmp_path: Path) -> None:
-    """Its place is named, it is nowhere else, and the next start makes no other one."""
+    """Its place is named, it is nowhere else; the next start makes no other, and names the place again."""
     async with await RunningGateway.start(tmp_path) as gateway:
         file = Path(gateway.told["key_file"])
         assert gateway.told["key"] is None
@@ -56,7 +56,7 @@ async def test_without_a_terminal_the_key_goes_into_a_private_file(tmp_path: Pat
         if one.is_file() and one != file:
             assert gateway.key.encode() not in one.read_bytes(), one
     async with await RunningGateway.start(tmp_path) as again:
-        assert (again.told["key"], again.told["key_file"]) == (None, None)
+        assert (again.told["key"], again.told["key_file"]) == (None, str(file))
         assert (await again.client.get("/v1/models")).status_code == 200
 
 
