@@ -20,7 +20,12 @@ async def serve(start: Start, ready: Callable[[Ready], None]) -> None:
     signals = asyncio.Queue[int]()
     with _signals_into(signals):
         process = GatewayProcess(start)
-        ready(await process.start())
+        told = await process.start()
+        try:
+            ready(told)
+        except BaseException:
+            await process.close()
+            raise
         _spare_the_collector()
         await signals.get()
         if process.gateway.in_flight:
