@@ -10,7 +10,8 @@ from shareai_cli.catalog.presets import PRESETS
 from shareai_cli.paths import Paths, find_paths
 
 FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_COLOR",
-           "FORCE_COLOR", "COLUMNS")  # fmt: skip
+           "FORCE_COLOR", "COLUMNS", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "LLAMA_CACHE",
+           "OLLAMA_MODELS", "OLLAMA_HOST")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""What is there on this machine already: keys, engines, model files. Only looks, changes nothing."""
