@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -91,7 +92,8 @@ def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
                 resolve(key, environ)
             except ConfigurationError as error:
                 problems.append(f"Provider '{provider.name}': {error}")
-    problems += [f"There is no file {model}." for model in settings.local.models if not model.is_file()]
+    files = [Path(model.path) for model in settings.local.models]
+    problems += [f"There is no file {file}." for file in files if not file.is_file()]
     return problems
 
 

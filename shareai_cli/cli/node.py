@@ -49,7 +49,7 @@ def register(
         inspect(path)
     settings = run.editor().add_local_models(files) if files else run.settings()
     facts = find_facts()
-    served = tuple(path.stem for path in settings.local.models)
+    served = tuple(one.id for one in settings.local.models)
     node = NodeRegistration(facts.hostname or "this machine", msgspec.to_builtins(facts), served)
     with open_admin(run.paths) as admin:
         info = admin.register_node(node)

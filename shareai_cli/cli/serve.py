@@ -116,9 +116,9 @@ def _find_broken(settings: Settings) -> dict[str, str]:
     from shareai_cli.node.models import inspect
 
     broken = {}
-    for path in settings.local.models:
+    for model in settings.local.models:
         try:
-            inspect(path)
+            inspect(Path(model.path))
         except ConfigurationError as error:
-            broken[path.stem] = str(error)
+            broken[model.id] = str(error)
     return broken

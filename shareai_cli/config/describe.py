@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from shareai_cli.config.settings import ProviderSettings, RouteSettings, Settings
+from shareai_cli.types import LocalModel
 
 
 def describe(settings: Settings) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "providers": {name: describe_provider(one) for name, one in settings.providers.items()},
         "routes": {name: describe_route(one) for name, one in settings.routes.items()},
         "local": {
-            "models": list(map(str, settings.local.models)),
+            "models": [describe_local_model(one) for one in settings.local.models],
             "context": settings.local.context,
             "threads": settings.local.threads,
         },
@@ -39,6 +40,11 @@ def describe_provider(provider: ProviderSettings) -> dict[str, Any]:
         "models": list(provider.models),
         "allow_http": provider.allow_http,
     }
+
+
+def describe_local_model(model: LocalModel) -> dict[str, Any]:
+    """Return a local model as plain values, as an item of `[local] models` would write it in full."""
+    return {"path": model.path, "name": model.id, "context": model.context, "threads": model.threads}
 
 
 def describe_route(route: RouteSettings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from shareai_cli.config.settings import Preset, RouteTarget, Settings, Strategy
 from shareai_cli.errors import ConfigurationError, StateError, UsageError
 from shareai_cli.paths import absolute, make_private_folder
 from shareai_cli.secrets import SecretReference, write_private
-from shareai_cli.types import NODE
+from shareai_cli.types import NODE, Target
 
 _ATTEMPTS = 5
 """How often a change is made anew because a person, who knows no lock, changed the file meanwhile."""
@@ -131,12 +131,64 @@ class Editor:
         """Declare GGUF files that this machine serves; those declared already stay as they are."""
 
         def change(document: Document) -> None:
-            declared = set(self._check(tomlkit.dumps(document)).local.models)
-            new = [str(path) for path in dict.fromkeys(map(absolute, models)) if path not in declared]
-            if new:
-                _extend(_section(document, "local"), "models", new)
+            for path in models:
+                self._declare(document, absolute(path), None)
 
         return self._change(change)
+
+    def add_local_model(self, path: Path, name: str | None = None) -> Settings:
+        """Declare a GGUF file under a name; None means the file's, without its end.
+
+        One that is declared already under that name stays as it is, under another one it is refused.
+        """
+        return self._change(lambda document: self._declare(document, absolute(path), name))
+
+    def remove_local_model(self, name: str) -> Settings:
+        """Take a local model out; refused while a route names it. Its file stays where it is."""
+
+        def change(document: Document) -> None:
+            settings = self._check(tomlkit.dumps(document))
+            names = [model.id for model in settings.local.models]
+            if name not in names:
+                near = nearest(name, names)
+                raise UsageError(
+                    f"There is no local model {shown(name)} in the configuration.",
+                    hint=f"Did you mean {near}?" if near else "shareai models --local",
+                )
+            using = _routes_to(Target(NODE, name), settings)
+            if using:
+                raise UsageError(
+                    f"The model '{name}' is a target of {', '.join(using[:10])}.",
+                    hint=f"shareai route remove {using[0]}",
+                )
+            del _array(document["local"], "models")[names.index(name)]
+
+        return self._change(change)
+
+    def _declare(self, document: Document, path: Path, name: str | None) -> None:
+        declared = self._check(tomlkit.dumps(document)).local.models
+        same = next((model for model in declared if model.path == str(path)), None)
+        if same is not None:
+            if name not in (None, same.id):
+                raise UsageError(
+                    f"{path} is declared already, as {NODE}/{same.id}.",
+                    hint=f"shareai model remove {same.id}, then add it under the other name.",
+                )
+            return
+        chosen = path.stem if name is None else name
+        if any(model.id == chosen for model in declared):
+            raise UsageError(
+                f"{NODE}/{chosen} is another file already.", hint="shareai model add PATH --name OTHER"
+            )
+        models = _array(_section(document, "local"), "models")
+        if chosen == path.stem:
+            models.append(str(path))
+            return
+        if not ROUTE_NAME.fullmatch(chosen):
+            raise UsageError(f"{shown(chosen)} is not a model's name: letters, digits and . _ : -, no slash.")
+        item = tomlkit.inline_table()
+        item.update({"path": str(path), "name": chosen})
+        models.append(item)
 
     def _check(self, text: str) -> Settings:
         return load_text(text, self._file, self._environ, self._presets)
@@ -196,19 +248,20 @@ def _entry(section: object) -> Any:
 
 
 def _extend(table: Any, key: str, texts: Sequence[str]) -> None:
-    if key not in table:
-        table[key] = tomlkit.array()
-    array = table[key]
-    _check_array(array)
+    array = _array(table, key)
     for text in texts:
         if text not in array:
             array.append(text)
 
 
-def _check_array(value: object) -> None:
-    """Refuse what is not a list; the check before has said so already where a person wrote it."""
-    if not isinstance(value, Array):
+def _array(table: Any, key: str) -> Array:
+    """Return a list of a table's, made where there is none; the check before has refused what is none."""
+    if key not in table:
+        table[key] = tomlkit.array()
+    array = table[key]
+    if not isinstance(array, Array):
         raise TypeError
+    return array
 
 
 def _remove(document: Document, section: str, name: str, noun: str) -> None:
@@ -220,6 +273,13 @@ def _remove(document: Document, section: str, name: str, noun: str) -> None:
             hint=f"Did you mean {near}?" if near else f"shareai {noun} list",
         )
     del document[section][name]
+
+
+def _routes_to(target: Target, settings: Settings) -> list[str]:
+    """Return the names of the routes that have a target."""
+    return [
+        route.name for route in settings.routes.values() if any(one.target == target for one in route.targets)
+    ]
 
 
 def _known_provider(name: str, providers: Mapping[str, object]) -> None:

@@ -21,7 +21,7 @@ from shareai_cli.config.settings import (
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import absolute
 from shareai_cli.secrets import looks_like_key
-from shareai_cli.types import NODE, Target
+from shareai_cli.types import NODE, LocalModel, Target
 
 ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 MOST_NAMED = 1_000
@@ -29,6 +29,7 @@ MOST_NAMED = 1_000
 HEAVIEST = 1_000_000
 
 _MOST_TARGETS = 100
+_MOST_LOCAL = 1000
 _LONGEST_MODEL = 512
 
 
@@ -58,23 +59,54 @@ def read_server(root: Table) -> ServerSettings:
 def read_local(root: Table, source: Source) -> LocalSettings:
     """Check `[local]`; the files themselves are looked at by whoever serves them."""
     table = root.table("local", LocalSettings.__struct_fields__)
-    models = tuple(absolute(Path(text), source.file.parent) for text in table.texts("models", most=1000))
-    names: dict[str, int] = {}
-    for index, path in enumerate(models):
-        if not path.stem:
-            raise source.error(("local", "models", index), "should be the path of a GGUF file.")
-        if path.stem in names:
+    context, threads = _context(table), _threads(table)
+    models: dict[str, LocalModel] = {}
+    paths: set[str] = set()
+    for index, item in enumerate(table.items("models", most=_MOST_LOCAL)):
+        place: KeyPath = ("local", "models", index)
+        model = _local_model(source, place, item, context, threads)
+        if model.path in paths:
+            raise source.error(place, f"{shown(model.path)} is there twice.")
+        if model.id in models:
             raise source.error(
-                ("local", "models", index),
-                f"{NODE}/{path.stem} would mean two files.",
-                hint="Models are named after their files: rename one of them.",
+                place,
+                f"{NODE}/{model.id} would mean two files.",
+                hint=f'Give one of them another name: {{path = "...", name = "{model.id}-2"}}',
             )
-        names[path.stem] = index
-    return LocalSettings(
-        models=models,
-        context=table.integer("context", None, least=8, most=1 << 24),
-        threads=table.integer("threads", None, least=1, most=4096),
-    )
+        models[model.id] = model
+        paths.add(model.path)
+    return LocalSettings(models=tuple(models.values()), context=context, threads=threads)
+
+
+def _local_model(
+    source: Source, place: KeyPath, item: object, context: int | None, threads: int | None
+) -> LocalModel:
+    """Read one model: the path alone, or a table with its path, its name and how to load it."""
+    if isinstance(item, str):
+        item = {"path": item}
+    if not isinstance(item, dict):
+        raise source.error(
+            place,
+            f"should be a text, and is {kind_of(item)}.",
+            hint='"~/models/MODEL.gguf" or {path = "~/models/MODEL.gguf", name = "model"}',
+        )
+    table = Table(source, place, item, ("path", "name", "context", "threads"))
+    path = absolute(Path(table.text("path", "")), source.file.parent)
+    if not table.text("path", "") or not path.stem:
+        raise source.error(place, "should be the path of a GGUF file.")
+    name = table.text("name", path.stem)
+    if table.has("name") and not ROUTE_NAME.fullmatch(name):
+        raise table.error("name", "has letters, digits and . _ : -, at most 128, no slash.")
+    own_context, own_threads = _context(table), _threads(table)
+    return LocalModel(name, str(path), own_context or context, own_threads or threads)
+
+
+def _context(table: Table) -> int | None:
+    return table.integer("context", None, least=8, most=1 << 24)
+
+
+def _threads(table: Table) -> int | None:
+    return table.integer("threads", None, least=1, most=4096)
 
 
 def read_route(

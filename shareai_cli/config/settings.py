@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from shareai_cli.secrets import SecretReference
-from shareai_cli.types import Target
+from shareai_cli.types import LocalModel, Target
 
 Strategy = Literal["priority", "weighted"]
 CheckStyle = Literal["bearer", "anthropic"]
@@ -113,14 +113,14 @@ class RouteSettings(Struct, frozen=True):
 
 
 class LocalSettings(Struct, frozen=True):
-    """`[local]`: the models that this machine serves, as `node/<file name without .gguf>`."""
+    """`[local]`: the models that this machine serves, as `node/NAME`."""
 
-    models: tuple[Path, ...] = ()
-    """GGUF files, absolute."""
+    models: tuple[LocalModel, ...] = ()
+    """Each with an absolute path; its name is the file's, without .gguf, unless it is given one."""
     context: int | None = None
-    """Tokens of context of each; None lets the model and the memory decide."""
+    """Tokens of context of those that have no number of their own; None lets model and memory decide."""
     threads: int | None = None
-    """Threads that compute; None takes the physical cores."""
+    """Threads that compute for those that have no number of their own; None takes the physical cores."""
 
 
 class Settings(Struct, frozen=True):

@@ -311,8 +311,7 @@ def local_models(settings: Settings, has_llama: bool) -> tuple[LocalModel, ...]:
     """Return the models that this machine serves; the demo model where nothing else is configured."""
     if settings.is_empty:
         return (demo_model(),) if has_llama else ()
-    local = settings.local
-    return tuple(LocalModel(path.stem, str(path), local.context, local.threads) for path in local.models)
+    return settings.local.models
 
 
 def server_limits(server: ServerSettings) -> ServerLimits:

@@ -117,6 +117,58 @@ def test_further_keys_join_the_one_that_the_preset_implies(editor: Editor) -> No
     assert [key.name for key in settings.providers["openai"].keys] == ["env:OPENAI_API_KEY", "env:ALPHA_KEY"]
 
 
+LOCAL = """\
+[local]
+models = [
+    "/models/x.gguf",  # the small one
+    {path = "/blobs/sha256-1f", name = "llama3.2:3b"},  # Ollama's
+    "/models/y.gguf",
+]
+"""
+
+
+def test_a_local_model_gets_its_name_where_the_files_is_not_it(editor: Editor, file: Path) -> None:
+    """Twice does no harm; the file under another name, and another file under the name, are refused."""
+    for _ in range(2):
+        editor.add_local_model(Path("/models/x.gguf"), "x")
+        settings = editor.add_local_model(Path("/blobs/sha256-1f"), "llama3.2:3b")
+    assert [model.id for model in settings.local.models] == ["x", "llama3.2:3b"]
+    assert tomllib.loads(file.read_text()) == {
+        "local": {"models": ["/models/x.gguf", {"path": "/blobs/sha256-1f", "name": "llama3.2:3b"}]}
+    }
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match=r"declared already, as node/x.*shareai model remove x"):
+        editor.add_local_model(Path("/models/x.gguf"), "other")
+    with pytest.raises(UsageError, match=r"node/x is another file already.*--name"):
+        editor.add_local_model(Path("/elsewhere/x.gguf"))
+    with pytest.raises(UsageError, match="not a model's name"):
+        editor.add_local_model(Path("/elsewhere/z.gguf"), "a b")
+    assert file.read_bytes() == before
+
+
+def test_a_local_model_is_removed_and_the_others_keep_their_comments(editor: Editor, file: Path) -> None:
+    """By its name, whichever way it is written."""
+    file.write_text(LOCAL)
+    editor.remove_local_model("llama3.2:3b")
+    after = file.read_text()
+    assert tomllib.loads(after) == {"local": {"models": ["/models/x.gguf", "/models/y.gguf"]}}
+    assert '"/models/x.gguf",  # the small one' in after
+    editor.remove_local_model("x")
+    editor.remove_local_model("y")
+    assert tomllib.loads(file.read_text()) == {"local": {"models": []}}
+
+
+def test_a_local_model_that_is_needed_or_unknown_is_not_removed(editor: Editor, file: Path) -> None:
+    """With the route that needs it, or the nearest name."""
+    text = f'{LOCAL}[routes.chat]\ntargets = ["node/x"]\n'
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"is a target of chat.*shareai route remove chat"):
+        editor.remove_local_model("x")
+    with pytest.raises(UsageError, match=r"no local model 'llama3.2'.*Did you mean llama3.2:3b"):
+        editor.remove_local_model("llama3.2")
+    assert file.read_text() == text
+
+
 def test_a_route_of_the_same_name_is_replaced(editor: Editor, file: Path) -> None:
     """Its strategy and targets become the new ones."""
     file.write_text(COMMENTED)

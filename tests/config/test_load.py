@@ -16,7 +16,7 @@ from shareai_cli.config.positions import find_line
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import SecretReference
-from shareai_cli.types import Target
+from shareai_cli.types import LocalModel, Target
 from tests.support.configuration import FILE, PLANTED, read
 
 DESIGNED = """
@@ -58,12 +58,27 @@ def test_the_designed_file_is_understood() -> None:
         f"file:{FILE.parent}/beside.key",
     ]
     assert alpha.timeouts == TimeLimits(content=300, gap=0.5)
-    assert settings.local.models == (Path(home) / "models/qwen3-8b-q4.gguf", FILE.parent / "here.gguf")
+    assert settings.local.models == (
+        LocalModel("qwen3-8b-q4", f"{home}/models/qwen3-8b-q4.gguf"),
+        LocalModel("here", str(FILE.parent / "here.gguf")),
+    )
     route = settings.routes["chat"]
     assert route.strategy == "weighted"
     assert route.targets[1] == RouteTarget(Target("alpha", "meta/llama-3"), 3)
     assert settings.source == FILE
     assert settings.discovered == ()
+
+
+def test_a_local_model_can_have_a_name_and_numbers_of_its_own() -> None:
+    """Files of other programs have names that nobody would ask for; what is not said holds for all."""
+    settings = read(
+        "[local]\ncontext = 4096\nthreads = 2\nmodels = ["
+        "{path = '/blobs/sha256-1f', name = 'llama3.2:3b', context = 512}, {path = 'here.gguf'}]"
+    )
+    assert settings.local.models == (
+        LocalModel("llama3.2:3b", "/blobs/sha256-1f", 512, 2),
+        LocalModel("here", str(FILE.parent / "here.gguf"), 4096, 2),
+    )
 
 
 def test_nothing_is_a_configuration_too(paths: Paths) -> None:
@@ -175,6 +190,12 @@ def test_an_impossible_address_is_refused(
         ("[providers.openai]\ntimeouts.head = 0", 2, "timeouts.head: should be more than 0 to 86400"),
         ("[providers.openai]\nstream_usage = 1", 2, "should be true or false, and is a number"),
         ("[local]\nmodels = ['/a/x.gguf', '/b/x.gguf']", 2, "node/x would mean two files"),
+        ("[local]\nmodels = ['/a/x.gguf', '/a/x.gguf']", 2, "models[1]: '/a/x.gguf' is there twice"),
+        ("[local]\nmodels = ['']", 2, "should be the path of a GGUF file"),
+        ("[local]\nmodels = [3]", 2, "models[0]: should be a text, and is a number"),
+        ("[local]\nmodels = [{path = '/x.gguf', nmae = 'y'}]", 2, "nmae: unknown key. Did you mean"),
+        ("[local]\nmodels = [{path = '/x.gguf', name = 'a/b'}]", 2, "no slash"),
+        ("[local]\nmodels = [{name = 'a'}]", 2, "should be the path of a GGUF file"),
         ("[local]\nthreads = 0", 2, "from 1 to"),
         ("[routes.'a/b']\ntargets = ['node/x']", 1, "a route's name has letters"),
         ("[routes.a]", 1, "a route needs at least one target"),
