@@ -7,11 +7,13 @@ and for files in parts llama.cpp's gguf-split (`NAME-00001-of-00003.gguf`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shareai_cli.discovery.ollama import ollama_models
 from shareai_cli.discovery.search import Search
@@ -22,8 +24,11 @@ Owner = Literal["LM Studio", "Hugging Face", "llama.cpp", "Ollama"]
 MOST_FILES: Final = 500
 SUFFIX: Final = ".gguf"
 
+LONGEST_ID: Final = 100
+
 _MAGIC: Final = b"GGUF"
 _PART = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
+_UNSUITED = re.compile(r"[^A-Za-z0-9._:-]+")
 _PROJECTOR = re.compile(r"mmproj", re.IGNORECASE)
 """Half of a model that sees: nothing that could be asked by itself."""
 
@@ -32,7 +37,7 @@ class FoundFile(Struct, frozen=True):
     """A model of somebody else's on this disk, complete and in GGUF."""
 
     id: str
-    """What it would be asked for by: the file's name without its end, or `llama3.2:3b` as Ollama says it."""
+    """What it can be declared and asked for as, none twice: the file's name, or `llama3.2:3b` of Ollama."""
     name: str
     """The whole name that its owner knows it by, such as `publisher/repository/file`."""
     path: Path
@@ -54,10 +59,14 @@ def find_files(environ: Mapping[str, str], search: Search | None = None) -> Foun
     """Look through the folders of the programs that fetch GGUF files; the same model is there once."""
     search = search or Search()
     found: dict[tuple[str, int], FoundFile] = {}
+    taken: set[str] = set()
     for file in _everywhere(environ, search):
+        same = (file.id, file.size)
         if len(found) == MOST_FILES:
             return FoundFiles(tuple(found.values()), complete=False)
-        found.setdefault((file.id, file.size), file)
+        if same not in found:
+            found[same] = replace(file, id=_free(file.id, taken))
+            taken.add(found[same].id)
     return FoundFiles(tuple(found.values()), complete=search.complete)
 
 
@@ -70,7 +79,7 @@ def _everywhere(environ: Mapping[str, str], search: Search) -> Iterator[FoundFil
         yield from _models("llama.cpp", folder, search.files(folder, deepest=1))
     for model in ollama_models(environ, search):
         if _is_gguf(model.blob):
-            yield FoundFile(model.id, model.name, model.blob, _size(model.blob), "Ollama")
+            yield FoundFile(_id(model.id), model.name, model.blob, _size(model.blob), "Ollama")
 
 
 def _lm_studio_folders(search: Search) -> tuple[Path, ...]:
@@ -131,14 +140,24 @@ def _models(owner: Owner, folder: Path, files: Iterable[Path], title: str = "") 
         parts = [path] if part is None else _parts(path, part)
         if (part is not None and int(part["number"]) != 1) or not all(map(_is_gguf, parts)):
             continue
-        model_id = part["name"] if part is not None else path.stem
-        name = path.relative_to(folder).with_name(model_id).as_posix()
-        yield FoundFile(model_id, f"{title}/{name}" if title else name, path, sum(map(_size, parts)), owner)
+        stem = part["name"] if part is not None else path.stem
+        name = path.relative_to(folder).with_name(stem).as_posix()
+        yield FoundFile(_id(stem), f"{title}/{name}" if title else name, path, sum(map(_size, parts)), owner)
 
 
 def _parts(path: Path, part: re.Match[str]) -> list[Path]:
-    count = int(part["count"])
-    return [path.with_stem(f"{part['name']}-{number:05}-of-{count:05}") for number in range(1, count + 1)]
+    whole = int(part["count"])
+    return [path.with_stem(f"{part['name']}-{number:05}-of-{whole:05}") for number in range(1, whole + 1)]
+
+
+def _id(name: str) -> str:
+    """Return the last part of a name, of characters that stand in every name of a model."""
+    return _UNSUITED.sub("-", name.rpartition("/")[2]).strip("-._:")[:LONGEST_ID] or "model"
+
+
+def _free(model_id: str, taken: Collection[str]) -> str:
+    numbered = (f"{model_id}-{number}" for number in count(2))
+    return model_id if model_id not in taken else next(one for one in numbered if one not in taken)
 
 
 def _is_gguf(path: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shareai_cli.config.sections import ROUTE_NAME
 from shareai_cli.discovery.files import MOST_FILES, FoundFile, find_files
 from shareai_cli.discovery.search import Search
 from tests.discovery.trees import HEADER, gguf, hub_file, manifest, ollama_model
@@ -112,8 +113,13 @@ def test_ollama_names_blobs_by_manifests(found: Find, tmp_path: Path) -> None:
     ollama_model(tmp_path, "wise", "q4", registry="registry.ollama.ai/acme")
     ollama_model(tmp_path, "Wise-GGUF", "Q4_K_M", registry="hf.co/acme")
     files = {file.id: file for file in found(OLLAMA_MODELS=str(tmp_path))}
-    assert set(files) == {"llama3.2:3b", "mistral", "acme/wise:q4", "hf.co/acme/Wise-GGUF:Q4_K_M"}
-    assert (files["llama3.2:3b"].path, files["mistral"].name) == (blob, "mistral:latest")
+    assert {one: file.name for one, file in files.items()} == {
+        "llama3.2:3b": "llama3.2:3b",
+        "mistral": "mistral:latest",
+        "wise:q4": "acme/wise:q4",
+        "Wise-GGUF:Q4_K_M": "hf.co/acme/Wise-GGUF:Q4_K_M",
+    }
+    assert files["llama3.2:3b"].path == blob
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,16 @@ def test_the_same_model_at_two_places_is_there_once(home: Path, found: Find) -> 
     gguf(home / ".lmstudio/models/acme/a/wise.gguf", 5)
     hub_file(home / ".cache/huggingface/hub", "acme/a", "wise.gguf", more=5)
     hub_file(home / ".cache/huggingface/hub", "other/a", "wise.gguf", more=6)
-    assert [(file.id, file.owner) for file in found()] == [("wise", "LM Studio"), ("wise", "Hugging Face")]
+    assert [(file.id, file.owner) for file in found()] == [("wise", "LM Studio"), ("wise-2", "Hugging Face")]
+
+
+def test_an_id_can_stand_in_a_configuration(home: Path, found: Find) -> None:
+    """Whatever the file is called."""
+    for name in ("Wise (new) 8B", "größe", "-x.", "…"):
+        gguf(home / ".lmstudio/models/acme/a" / f"{name}.gguf", len(name))
+    ids = [file.id for file in found()]
+    assert sorted(ids) == ["Wise-new-8B", "gr-e", "model", "x"]
+    assert all(map(ROUTE_NAME.fullmatch, ids))
 
 
 def test_llama_cpp_has_a_cache_of_its_own(found: Find, tmp_path: Path) -> None:
