@@ -54,6 +54,10 @@ class LocalModel(Struct, frozen=True):
     """Threads that compute; None takes the physical cores."""
 
 
+Ability = Literal["tools", "vision", "reasoning", "embeddings"]
+"""What a model can do beside answering text with text."""
+
+
 class Usage(Struct, frozen=True, array_like=True):
     """Token counts that never overlap: their sum is everything that was processed.
 
@@ -85,7 +89,7 @@ class Outcome(StrEnum):
     """How a request ended, as its row in the accounts says."""
 
     OK = "ok"
-    """A complete reply of the upstream's, error replies passed back included."""
+    """A complete answer of the upstream's."""
     FAILED = "failed"
     """No target could answer."""
     INCOMPLETE = "incomplete"
@@ -94,6 +98,8 @@ class Outcome(StrEnum):
     """The client left before the end."""
     REFUSED = "refused"
     """A known key's request that nobody was to answer: malformed, over a limit, or of a model nobody has."""
+    REJECTED = "rejected"
+    """The upstream's own refusal of what the client sent (400, 413, 422 and the like), passed back."""
 
 
 class CostBasis(StrEnum):
@@ -163,6 +169,8 @@ class UsageSums(Struct, frozen=True):
     cancelled: int = 0
     refused: int = 0
     """Never sent on: malformed, of an unknown model, over a limit."""
+    rejected: int = 0
+    """Sent on, and refused by the upstream as the client's own mistake."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0

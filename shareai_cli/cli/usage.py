@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 _COLUMNS = (
-    "requests", "failed", "incomplete", "refused", "cancelled", "prompt_tokens", "cached_tokens",
+    "requests", "failed", "incomplete", "refused", "rejected", "cancelled", "prompt_tokens", "cached_tokens",
     "cache_write_tokens", "completion_tokens", "reasoning_tokens", "estimated_tokens", "cost_nano_usd",
     "estimated_cost", "unknown_cost", "average_first_token_us", "average_total_us",
 )  # fmt: skip
@@ -89,7 +89,7 @@ def _cells(name: str, row: UsageSums) -> tuple[str, ...]:
     return (
         name,
         f"{row.requests:,}",
-        f"{row.failed + row.incomplete + row.refused + row.cancelled:,}",
+        f"{_not_ok(row):,}",
         f"{row.prompt_tokens:,}",
         f"{row.cached_tokens:,}",
         f"{row.completion_tokens:,}",
@@ -98,6 +98,10 @@ def _cells(name: str, row: UsageSums) -> tuple[str, ...]:
         _milliseconds(row.average_first_token_us),
         _milliseconds(row.average_total_us),
     )
+
+
+def _not_ok(row: UsageSums) -> int:
+    return row.failed + row.incomplete + row.refused + row.rejected + row.cancelled
 
 
 def _money(row: UsageSums) -> str:

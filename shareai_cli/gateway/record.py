@@ -66,7 +66,8 @@ class Recorder:
             else:
                 exchange.status = reply.status
                 if isinstance(reply.body, bytes):
-                    self.settle(exchange, Outcome.OK)
+                    # An error that a stage hands back instead of raising it is the upstream's own.
+                    self.settle(exchange, Outcome.OK if reply.status < 400 else Outcome.REJECTED)
             reply.lines += identification(exchange)
             return reply
 

@@ -6,5 +6,12 @@ from typing import Final
 
 from shareai_cli.types import CostBasis, Outcome
 
-OUTCOMES: Final = (Outcome.OK, Outcome.FAILED, Outcome.INCOMPLETE, Outcome.CANCELLED, Outcome.REFUSED)
+OUTCOMES: Final = (
+    Outcome.OK,
+    Outcome.FAILED,
+    Outcome.INCOMPLETE,
+    Outcome.CANCELLED,
+    Outcome.REFUSED,
+    Outcome.REJECTED,
+)
 BASES: Final = (CostBasis.EXACT, CostBasis.ESTIMATED, CostBasis.UNKNOWN, CostBasis.NONE)

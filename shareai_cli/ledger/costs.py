@@ -20,6 +20,9 @@ MOST_TOKENS: Final = (1 << 27) - 1
 
 _NO_USAGE: Final = Usage()
 
+_SET_TO_WORK: Final = (Outcome.OK, Outcome.INCOMPLETE, Outcome.CANCELLED)
+"""How requests ended on which a model may have worked even if nothing of it came back."""
+
 
 class Prices(Protocol):
     """What tokens cost."""
@@ -159,6 +162,4 @@ def _bounded(usage: Usage) -> Usage:
 
 def _may_have_cost(entry: Closed) -> bool:
     """Tell whether a model may have worked for a request that was sent and came back without counts."""
-    if entry.outcome is Outcome.OK:
-        return entry.status < 400
-    return bool(entry.completion_bytes) or entry.outcome in (Outcome.INCOMPLETE, Outcome.CANCELLED)
+    return bool(entry.completion_bytes) or entry.outcome in _SET_TO_WORK

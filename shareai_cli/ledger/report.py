@@ -138,6 +138,7 @@ def _usage(name: str, sums: _Sums) -> UsageSums:
         incomplete=of["incomplete"],
         cancelled=of["cancelled"],
         refused=of["refused"],
+        rejected=of["rejected"],
         prompt_tokens=of["prompt"] + of["cached"] + of["cache_write"],
         cached_tokens=of["cached"],
         cache_write_tokens=of["cache_write"],

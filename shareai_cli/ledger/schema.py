@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from shareai_cli.ledger.sums import SUMS
-
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION: Final = 1
+VERSION: Final = 2
 """`user_version` of a database to which every migration was applied."""
 
 SALT_BYTES: Final = 32
@@ -45,7 +43,7 @@ REQUEST_COLUMNS: Final = (
 )
 """The columns of `requests`. `attempt_us` says all that `attempts` would of one attempt that ended well."""
 
-_TABLES: Final = f"""
+_TABLES: Final = """
 CREATE TABLE ledger (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     salt BLOB NOT NULL,
@@ -88,7 +86,23 @@ CREATE TABLE hourly (
     dimension INTEGER NOT NULL,
     hour INTEGER NOT NULL,
     name INTEGER NOT NULL,
-    {", ".join(f"{name} INTEGER NOT NULL" for name in SUMS)},
+    requests INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    incomplete INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    prompt INTEGER NOT NULL,
+    cached INTEGER NOT NULL,
+    cache_write INTEGER NOT NULL,
+    completion INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL,
+    estimated_tokens INTEGER NOT NULL,
+    cost_nano INTEGER NOT NULL,
+    estimated_cost INTEGER NOT NULL,
+    unknown_cost INTEGER NOT NULL,
+    first_tokens INTEGER NOT NULL,
+    first_token_us INTEGER NOT NULL,
+    total_us INTEGER NOT NULL,
     PRIMARY KEY (dimension, hour, name)
 ) WITHOUT ROWID;
 CREATE TABLE keys (
@@ -128,5 +142,9 @@ def migrations() -> Migrations:
             db.table(table).insert(row)
         row = {"id": 1, "salt": os.urandom(SALT_BYTES), "journal_file": 0, "journal_offset": 0}
         db.table("ledger").insert(row)
+
+    @steps()
+    def rejected_requests(db: Database) -> None:
+        db.execute("ALTER TABLE hourly ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0")
 
     return steps

@@ -23,6 +23,7 @@ SUMS: Final = {
     "incomplete": f"sum(outcome = {OUTCOMES.index(Outcome.INCOMPLETE)})",
     "cancelled": f"sum(outcome = {OUTCOMES.index(Outcome.CANCELLED)})",
     "refused": f"sum(outcome = {OUTCOMES.index(Outcome.REFUSED)})",
+    "rejected": f"sum(outcome = {OUTCOMES.index(Outcome.REJECTED)})",
     "prompt": "sum(prompt)",
     "cached": "sum(cached)",
     "cache_write": "sum(cache_write)",

@@ -192,7 +192,7 @@ async def test_what_is_the_clients_own_fault_is_passed_back(streamed: bool, code
         assert answer.headers["x-shareai-target"] == "a/m"
         assert answer.headers["content-type"] == "application/json"
         assert not b.completions
-        assert (gate.closed.status, gate.closed.outcome, gate.closed.usage) == (code, Outcome.OK, None)
+        assert (gate.closed.status, gate.closed.outcome, gate.closed.usage) == (code, Outcome.REJECTED, None)
         assert gate.gateway.health.untroubled
 
 

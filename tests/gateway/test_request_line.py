@@ -36,6 +36,10 @@ def closed(**fields: object) -> Closed:
              "outcome": Outcome.REFUSED, "error": "model_not_found"},
             "404  -  12.3 ms  refused: model_not_found",
         ),
+        (
+            {"status": 422, "usage": None, "outcome": Outcome.REJECTED},
+            "422  chat -> p1/m1  12.3 ms  rejected",
+        ),
         ({"outcome": Outcome.CANCELLED, "usage": None}, "200  chat -> p1/m1  12.3 ms  cancelled"),
         ({"route": "a\x1b[2Jb\nc", "target": "", "usage": None}, "200  a?[2Jb?c  12.3 ms"),
     ],

@@ -35,7 +35,8 @@ CASES = [
     # nothing was sent, or it was refused
     ({"usage": None, "attempts": (), "outcome": Outcome.REFUSED}, "", "", Usage(), 0, CostBasis.NONE),
     ({"usage": None, "attempts": (), "outcome": Outcome.CANCELLED}, "", "", Usage(), 0, CostBasis.NONE),
-    ({"usage": None, "status": 400, "completion_bytes": 0}, "alpha/m", "alpha", Usage(), 0, CostBasis.NONE),
+    ({"usage": None, "status": 400, "completion_bytes": 0, "outcome": Outcome.REJECTED},
+     "alpha/m", "alpha", Usage(), 0, CostBasis.NONE),
     ({"usage": None, "status": 503, "completion_bytes": 0, "outcome": Outcome.FAILED, "attempts": FAILED},
      "alpha/m", "alpha", Usage(), 0, CostBasis.NONE),
 ]  # fmt: skip
@@ -58,6 +59,7 @@ def test_costs_and_how_exact_they_are(
 BROKEN = Attempt("alpha/m", "aabbccdd", "truncated", 200, 5)
 REFUSED = Attempt("beta/m", "eeff0011", "status", 503, 5)
 LATER = Attempt("beta/m", "eeff0011", "ok", 200, 5)
+REJECTED = Attempt("beta/m", "eeff0011", "status", 400, 5)
 FAILING = {"usage": None, "completion_bytes": 0, "outcome": Outcome.FAILED, "status": 503}
 
 
@@ -72,9 +74,12 @@ FAILING = {"usage": None, "completion_bytes": 0, "outcome": Outcome.FAILED, "sta
         ({}, (BROKEN, LATER), True, 145, CostBasis.ESTIMATED),
         ({}, (BROKEN, LATER), False, 45, CostBasis.ESTIMATED),
         ({}, (REFUSED, LATER), True, 45, CostBasis.EXACT),
+        (FAILING | {"outcome": Outcome.REJECTED, "status": 400}, (REJECTED,), True, 0, CostBasis.NONE),
+        (FAILING | {"outcome": Outcome.REJECTED, "status": 400}, (BROKEN, REJECTED), True, 100,
+         CostBasis.ESTIMATED),
         ({"outcome": Outcome.INCOMPLETE}, (BROKEN,), True, 45, CostBasis.EXACT),
     ],
-)
+)  # fmt: skip
 def test_a_reply_that_broke_may_have_been_billed(
     changes: dict[str, Any], attempts: tuple[Attempt, ...], known: bool, nano: int | None, basis: CostBasis
 ) -> None:

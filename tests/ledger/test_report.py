@@ -95,6 +95,7 @@ def summed(name: str, entries: list[Closed]) -> UsageSums:
         incomplete=sum(entry.outcome == Outcome.INCOMPLETE for entry in entries),
         cancelled=sum(entry.outcome == Outcome.CANCELLED for entry in entries),
         refused=sum(entry.outcome == Outcome.REFUSED for entry in entries),
+        rejected=sum(entry.outcome == Outcome.REJECTED for entry in entries),
         prompt_tokens=sum(one.prompt + one.cached + one.cache_write for one in used),
         cached_tokens=sum(one.cached for one in used),
         cache_write_tokens=sum(one.cache_write for one in used),

@@ -6,11 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from shareai_cli.errors import ExitCode, LedgerUnavailable
-from shareai_cli.ledger import usage_report
-from shareai_cli.ledger.schema import VERSION
+from shareai_cli.ledger import recent, usage_report
+from shareai_cli.ledger.schema import VERSION, migrations
 from shareai_cli.paths import Paths, find_paths
+from shareai_cli.types import Outcome
 from tests.ledger.making import locked_by_foreigner, open_ledger, record, recorded
 
 
@@ -55,6 +57,26 @@ def test_an_older_database_is_migrated(paths: Paths) -> None:
         connection.execute("PRAGMA user_version = 0")
     open_ledger(paths).close()
     assert recorded(paths) == list(range(1, 11))
+
+
+def test_accounts_of_the_first_version_are_read_on(paths: Paths) -> None:
+    """What was counted before rejected requests were a kind of their own stays, and new ones are added."""
+    paths.make_state()
+    with closing(sqlite3.connect(paths.database, isolation_level=None)) as connection:
+        migrations().apply(Database(connection), stop_before="rejected_requests")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("INSERT INTO names (id, name) VALUES (1, 'old')")
+        places = [name for (_, name, *_) in connection.execute("PRAGMA table_info(hourly)")]
+        row = dict.fromkeys(places, 0) | {"dimension": 1, "name": 1, "requests": 5, "failed": 2}
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO hourly ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+    ledger = open_ledger(paths)
+    record(ledger, range(1, 4), outcome=Outcome.REJECTED, status=400)
+    ledger.close()
+    rows = {row.name: row for row in usage_report(paths, by="route").rows}
+    assert (rows["old"].requests, rows["old"].failed, rows["old"].rejected) == (5, 2, 0)
+    assert (rows["chat"].requests, rows["chat"].rejected) == (3, 3)
+    assert [row.outcome for row in recent(paths)] == [Outcome.REJECTED] * 3
 
 
 def test_a_file_that_is_no_database(paths: Paths) -> None:
