@@ -88,6 +88,12 @@ class SecretReference(Struct, frozen=True):
         """The reference as configuration writes it."""
         return f"{self.kind}:{self.location}"
 
+    def located(self, folder: Path) -> SecretReference:
+        """Return it with a file's path made absolute, so that it means the same in every working folder."""
+        if self.kind != "file":
+            return self
+        return SecretReference("file", str(absolute(Path(self.location), folder)))
+
 
 def looks_like_key(text: str) -> bool:
     """Tell whether a text may be a key itself, so that no message repeats it."""
@@ -127,6 +133,30 @@ def parse_reference(text: str) -> SecretReference:
 
 def resolve(reference: SecretReference, environ: Mapping[str, str]) -> Secret:
     """Fetch a secret; `ConfigurationError` says which variable, file or entry is missing or unusable."""
+    text, source = _fetch(reference, environ)
+    found = check_key_text(text)
+    if found is None:
+        raise ConfigurationError(
+            f"{source} does not hold a key, which is one line of printable ASCII.",
+            hint="Store the key again, without spaces or line breaks.",
+        )
+    return found
+
+
+def resolve_header(reference: SecretReference, environ: Mapping[str, str]) -> Secret:
+    """Fetch a header field's value, which may have spaces in it; raises as `resolve` does."""
+    text, source = _fetch(reference, environ)
+    text = text.strip()
+    if not text or len(text) > KEY_LENGTH_LIMIT or not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(
+            f"{source} does not hold a header field's value, which is one line of printable ASCII.",
+            hint="Store the value again, without line breaks.",
+        )
+    return Secret(text)
+
+
+def _fetch(reference: SecretReference, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return what is kept at a place, and that place in words."""
     if reference.kind == "env":
         text = environ.get(reference.location, "")
         if not text.strip():
@@ -134,11 +164,11 @@ def resolve(reference: SecretReference, environ: Mapping[str, str]) -> Secret:
                 f"The variable {reference.location} is not set.",
                 hint=f"Set it, or name the key differently: {REFERENCE_FORMS}.",
             )
-        return _secret(text, f"The variable {reference.location}")
+        return text, f"The variable {reference.location}"
     if reference.kind == "file":
         path = absolute(Path(reference.location))
-        return _secret(_read_private(path), f"The file {path}")
-    return _secret(_from_keyring(reference.location), f"The keyring's entry {reference.location}")
+        return _read_private(path), f"The file {path}"
+    return _from_keyring(reference.location), f"The keyring's entry {reference.location}"
 
 
 def check_key_text(text: str) -> Secret | None:
@@ -172,16 +202,6 @@ def new_client_key() -> Secret:
 def digest(presented: bytes) -> bytes:
     """Return the SHA-256 (32 bytes) under which a client's key is stored and looked up."""
     return hashlib.sha256(presented).digest()
-
-
-def _secret(text: str, source: str) -> Secret:
-    found = check_key_text(text)
-    if found is None:
-        raise ConfigurationError(
-            f"{source} does not hold a key, which is one line of printable ASCII.",
-            hint="Store the key again, without spaces or line breaks.",
-        )
-    return found
 
 
 def _is_keyring_entry(location: str) -> bool:

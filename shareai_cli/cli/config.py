@@ -78,7 +78,7 @@ def path(context: typer.Context, as_json: JsonOption = False) -> None:
         print_line(str(run.file))
 
 
-_SECTIONS = ("server", "providers", "routes", "local")
+_SECTIONS = ("server", "network", "providers", "routes", "local")
 
 
 def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from shareai_cli.config.egress import Authority, Egress, Proxy
 from shareai_cli.config.load import HOST_VARIABLE, PORT_VARIABLE, load, load_text
 from shareai_cli.config.sections import parse_target
 from shareai_cli.config.settings import (
     CheckStyle,
+    Header,
     LocalSettings,
+    NetworkSettings,
     Preset,
     ProviderSettings,
     RouteSettings,
@@ -23,10 +26,15 @@ from shareai_cli.config.settings import (
 __all__ = [
     "HOST_VARIABLE",
     "PORT_VARIABLE",
+    "Authority",
     "CheckStyle",
+    "Egress",
+    "Header",
     "LocalSettings",
+    "NetworkSettings",
     "Preset",
     "ProviderSettings",
+    "Proxy",
     "RouteSettings",
     "RouteTarget",
     "ServerSettings",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from shareai_cli.config.settings import ProviderSettings, RouteSettings, Settings
+from shareai_cli.config.egress import Proxy
+from shareai_cli.config.settings import Header, NetworkSettings, ProviderSettings, RouteSettings, Settings
+from shareai_cli.secrets import MASK, SecretReference
 from shareai_cli.types import LocalModel
 
 
@@ -16,6 +19,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "source": str(settings.source) if settings.source is not None else None,
         "discovered": list(settings.discovered),
         "server": msgspec.to_builtins(settings.server),
+        "network": describe_network(settings.network),
         "providers": {name: describe_provider(one) for name, one in settings.providers.items()},
         "routes": {name: describe_route(one) for name, one in settings.routes.items()},
         "local": {
@@ -23,6 +27,15 @@ def describe(settings: Settings) -> dict[str, Any]:
             "context": settings.local.context,
             "threads": settings.local.threads,
         },
+    }
+
+
+def describe_network(network: NetworkSettings) -> dict[str, Any]:
+    """Return `[network]` as it is declared; None where it says nothing, and the environment counts."""
+    return {
+        "proxy": None if network.proxy is UNSET else _proxy(network.proxy),
+        "no_proxy": list(network.no_proxy) if network.no_proxy is not None else None,
+        "ca_file": str(network.ca_file.path) if network.ca_file is not None else None,
     }
 
 
@@ -39,6 +52,9 @@ def describe_provider(provider: ProviderSettings) -> dict[str, Any]:
         "stream_usage": provider.stream_usage,
         "models": list(provider.models),
         "allow_http": provider.allow_http,
+        "headers": {one.name: _header(one) for one in provider.headers},
+        "proxy": _proxy(provider.egress.proxy),
+        "ca_file": _ca_file(provider),
     }
 
 
@@ -53,3 +69,17 @@ def describe_route(route: RouteSettings) -> dict[str, Any]:
         "strategy": route.strategy,
         "targets": [{"target": one.target.name, "weight": one.weight} for one in route.targets],
     }
+
+
+def _proxy(proxy: Proxy | None) -> str:
+    return proxy.url if proxy is not None else ""
+
+
+def _header(header: Header) -> str:
+    """Return where a value is kept; what is written out may be a secret, whatever it looks like."""
+    return header.value.name if isinstance(header.value, SecretReference) else MASK
+
+
+def _ca_file(provider: ProviderSettings) -> str | None:
+    own = f"providers.{provider.name}.ca_file"
+    return next((str(one.path) for one in provider.egress.authorities if one.named_by == own), None)

@@ -8,10 +8,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from shareai_cli.config.address import HIGHEST_PORT, is_host
+from shareai_cli.config.network import read_network
 from shareai_cli.config.provider import preset_provider, read_provider
 from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
 from shareai_cli.config.sections import MOST_NAMED, read_local, read_route, read_server
-from shareai_cli.config.settings import Preset, ProviderSettings, Settings
+from shareai_cli.config.settings import NetworkSettings, Preset, ProviderSettings, Settings
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import Paths, absolute
 
@@ -39,7 +40,7 @@ def load(
     except FileNotFoundError:
         if config_file is not None:
             raise ConfigurationError(f"There is no file {file}.") from None
-        providers, variables = _discover(environ, presets)
+        providers, variables = _discover(environ, presets, NetworkSettings())
         settings = Settings(providers=providers, discovered=variables)
     else:
         settings = load_text(text, file, environ, presets)
@@ -55,15 +56,19 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
     values = parse(file, text)
     if "limits" in values:
         raise source.error(("limits",), "limits come in a later version.", hint="Remove [limits] for now.")
-    root = Table(source, (), values, ("server", "providers", "routes", "local"))
+    root = Table(source, (), values, ("server", "network", "providers", "routes", "local"))
+    network = read_network(root, source)
     variables: tuple[str, ...] = ()
     providers: Mapping[str, ProviderSettings] = root.tables(
-        "providers", lambda name, item: read_provider(source, name, item, environ, presets), most=MOST_NAMED
+        "providers",
+        lambda name, item: read_provider(source, name, item, environ, presets, network),
+        most=MOST_NAMED,
     )
     if not root.has("providers"):
-        providers, variables = _discover(environ, presets)
+        providers, variables = _discover(environ, presets, network)
     return Settings(
         server=read_server(root),
+        network=network,
         providers=providers,
         routes=root.tables(
             "routes", lambda name, item: read_route(source, name, item, providers), most=MOST_NAMED
@@ -75,7 +80,7 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
 
 
 def _discover(
-    environ: Mapping[str, str], presets: Mapping[str, Preset]
+    environ: Mapping[str, str], presets: Mapping[str, Preset], network: NetworkSettings
 ) -> tuple[dict[str, ProviderSettings], tuple[str, ...]]:
     """Return the providers whose key stands in a known variable, and those variables."""
     providers: dict[str, ProviderSettings] = {}
@@ -83,7 +88,7 @@ def _discover(
     for preset in presets.values():
         variable = next((name for name in preset.key_variables if environ.get(name, "").strip()), None)
         if variable is not None:
-            providers[preset.name] = preset_provider(preset, environ)
+            providers[preset.name] = preset_provider(preset, environ, network)
             variables.append(variable)
     return providers, tuple(variables)
 

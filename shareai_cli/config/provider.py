@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import cast, get_args
 
 from shareai_cli.config.address import check_base_url, is_loopback
+from shareai_cli.config.headers import read_headers
+from shareai_cli.config.network import read_authority, read_proxy, way_out
 from shareai_cli.config.reading import Source, Table, listed, shown, suggestion
-from shareai_cli.config.settings import CheckStyle, Preset, ProviderSettings, TimeLimits
+from shareai_cli.config.settings import CheckStyle, NetworkSettings, Preset, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
-from shareai_cli.paths import absolute
 from shareai_cli.secrets import SecretReference, looks_like_key, parse_reference
 from shareai_cli.types import NODE
 
@@ -20,15 +20,15 @@ DEFAULT_CHECK = "/models"
 """What speaks the OpenAI API lists its models there, free of charge."""
 
 _KNOWN = ("preset", "base_url", "keys", "timeouts", "check", "check_style", "price_as", "stream_usage",
-          "models", "allow_http")  # fmt: skip
+          "models", "allow_http", "headers", "proxy", "ca_file")  # fmt: skip
 _PHASES = ("connect", "head", "content", "gap", "total")
 _LONGEST_WAIT = 86_400.0
 _MOST_KEYS = 100
 _MOST_MODELS = 10_000
 
 
-def preset_provider(preset: Preset, environ: Mapping[str, str]) -> ProviderSettings:
-    """Return a provider of which nothing but the preset is declared."""
+def preset_provider(preset: Preset, environ: Mapping[str, str], network: NetworkSettings) -> ProviderSettings:
+    """Return a provider of which nothing but the preset is declared; raises `ConfigurationError`."""
     return ProviderSettings(
         name=preset.name,
         preset=preset.name,
@@ -38,6 +38,7 @@ def preset_provider(preset: Preset, environ: Mapping[str, str]) -> ProviderSetti
         check_style=preset.check_style,
         price_as=preset.price_as,
         stream_usage=preset.stream_usage,
+        egress=way_out(preset.base_url, network, environ),
     )
 
 
@@ -47,6 +48,7 @@ def read_provider(
     value: object,
     environ: Mapping[str, str],
     presets: Mapping[str, Preset],
+    network: NetworkSettings,
 ) -> ProviderSettings:
     """Check one provider and fill in what its preset knows; raises `ConfigurationError`."""
     path = ("providers", name)
@@ -88,6 +90,14 @@ def read_provider(
         stream_usage=table.flag("stream_usage", preset.stream_usage if preset else True),
         models=table.texts("models", most=_MOST_MODELS, limit=512),
         allow_http=allow_http,
+        headers=read_headers(source, table, name),
+        egress=way_out(
+            base_url,
+            network,
+            environ,
+            read_proxy(table, f"providers.{name}"),
+            read_authority(table, source, f"providers.{name}"),
+        ),
     )
 
 
@@ -139,20 +149,13 @@ def _keys(source: Source, table: Table, name: str) -> tuple[SecretReference, ...
         if not isinstance(item, str):
             raise source.error(path, "should be a text.", hint='keys = ["env:ALPHA_KEY"]')
         try:
-            reference = _located(parse_reference(item), source.file.parent)
+            reference = parse_reference(item).located(source.file.parent)
         except ConfigurationError as error:
             raise source.error(path, error.message, hint=error.hint) from None
         if reference in found:
             raise source.error(path, f"{reference.name} is there twice.")
         found.append(reference)
     return tuple(found)
-
-
-def _located(reference: SecretReference, folder: Path) -> SecretReference:
-    """Return a file's reference as an absolute path, so that it means the same in every working folder."""
-    if reference.kind != "file":
-        return reference
-    return SecretReference("file", str(absolute(Path(reference.location), folder)))
 
 
 def _customary_keys(preset: Preset, environ: Mapping[str, str]) -> tuple[SecretReference, ...]:

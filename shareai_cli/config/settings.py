@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
-from shareai_cli.secrets import SecretReference
+from shareai_cli.config.egress import Authority, Egress, Proxy
+from shareai_cli.secrets import Secret, SecretReference
 from shareai_cli.types import LocalModel, Target
 
 Strategy = Literal["priority", "weighted"]
@@ -70,6 +71,25 @@ class ServerSettings(Struct, frozen=True):
     """Bytes of a request's body."""
 
 
+class NetworkSettings(Struct, frozen=True):
+    """`[network]`: how providers are reached, unless one says otherwise."""
+
+    proxy: Proxy | UnsetType | None = UNSET
+    """None goes directly; UNSET goes by HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."""
+    no_proxy: tuple[str, ...] | None = None
+    """Hosts that are reached directly; None goes by NO_PROXY."""
+    ca_file: Authority | None = None
+    """Certificates in PEM that are trusted beside the system's."""
+
+
+class Header(Struct, frozen=True):
+    """A header field that goes with every request to a provider."""
+
+    name: str
+    value: SecretReference | Secret
+    """Where it is kept, or itself as it was written out."""
+
+
 class ProviderSettings(Struct, frozen=True):
     """`[providers.NAME]`: a cloud endpoint that speaks the OpenAI API."""
 
@@ -94,6 +114,10 @@ class ProviderSettings(Struct, frozen=True):
     """Models that it offers beside those that its `/models` names."""
     allow_http: bool = False
     """Whether a key may go unencrypted to another machine."""
+    headers: tuple[Header, ...] = ()
+    """Fields that go with every request, beside those that carry the key."""
+    egress: Egress = Egress()
+    """How it is reached, the network's settings and the environment taken into account."""
 
 
 class RouteTarget(Struct, frozen=True):
@@ -127,6 +151,7 @@ class Settings(Struct, frozen=True):
     """Everything declared, checked and filled in."""
 
     server: ServerSettings = ServerSettings()
+    network: NetworkSettings = NetworkSettings()
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     routes: Mapping[str, RouteSettings] = field(default_factory=dict)
     local: LocalSettings = LocalSettings()
