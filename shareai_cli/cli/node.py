@@ -37,9 +37,9 @@ def register(
     """
     import msgspec
 
+    from shareai_cli.catalog.gguf import inspect
     from shareai_cli.cli.state import open_admin
     from shareai_cli.node.facts import find_facts
-    from shareai_cli.node.models import inspect
     from shareai_cli.paths import absolute
     from shareai_cli.types import NodeRegistration
 

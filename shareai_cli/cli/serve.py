@@ -113,7 +113,7 @@ def _print_json(told: Ready) -> None:
 
 def _find_broken(settings: Settings) -> dict[str, str]:
     """Return the declared models whose files cannot be read, and why."""
-    from shareai_cli.node.models import inspect
+    from shareai_cli.catalog.gguf import inspect
 
     broken = {}
     for model in settings.local.models:

@@ -11,8 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from shareai_cli.catalog.gguf import inspect
 from shareai_cli.errors import ModelUnavailable, UnknownModel
-from shareai_cli.node.models import INSTALL_HINT, inspect
+from shareai_cli.node.models import INSTALL_HINT
 from shareai_cli.types import Clock, LocalModel
 from shareai_cli.wire.client import Pool
 from shareai_cli.wire.deadlines import Deadlines
