@@ -165,6 +165,18 @@ class Editor:
 
         return self._change(change)
 
+    def apply(self, change: Callable[[Document], None]) -> Settings:
+        """Make a change of the caller's own, which may be called more than once."""
+        return self._change(change)
+
+    def preview(self, change: Callable[[Document], None]) -> tuple[str, str]:
+        """Return the file's text as it is and as a change would leave it, writing nothing."""
+        text = decode(self._file, self._read() or b"")
+        self._check(text)
+        changed = self._changed(text, change)
+        self._check(changed)
+        return text, changed
+
     def _declare(self, document: Document, path: Path, name: str | None) -> None:
         declared = self._check(tomlkit.dumps(document)).local.models
         same = next((model for model in declared if model.path == str(path)), None)
@@ -203,15 +215,7 @@ class Editor:
             before = self._read()
             text = decode(self._file, before or b"")
             self._check(text)  # a broken file is reported as it stands, and never made worse
-            try:
-                document = tomlkit.parse(text)
-                change(document)
-                changed = tomlkit.dumps(document)
-            except (TOMLKitError, TypeError, AttributeError) as error:
-                raise ConfigurationError(
-                    f"{self._file} is written in a way that this command cannot change.",
-                    hint=f"Edit it by hand ({type(error).__name__}).",
-                ) from error
+            changed = self._changed(text, change)
             settings = self._check(changed)
             if changed == text and before is not None:
                 return settings
@@ -219,6 +223,17 @@ class Editor:
                 self._write(changed)
                 return settings
         raise StateError(f"{self._file} is being changed by another program.", hint="Try again.")
+
+    def _changed(self, text: str, change: Callable[[Document], None]) -> str:
+        try:
+            document = tomlkit.parse(text)
+            change(document)
+            return tomlkit.dumps(document)
+        except (TOMLKitError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"{self._file} is written in a way that this command cannot change.",
+                hint=f"Edit it by hand ({type(error).__name__}).",
+            ) from error
 
     def _read(self) -> bytes | None:
         try:
