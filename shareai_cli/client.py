@@ -25,9 +25,12 @@ from shareai_cli.errors import (
 )
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret
-from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, UsageReport
+from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, RequestRow, UsageReport
 
 PREFIX: Final = "/admin/v1"
+LAST_REQUEST: Final = "last"
+"""Stands for the id of the newest request."""
+
 SECONDS: Final = 30.0
 """How long the gateway may take to answer; a report over millions of rows takes a second."""
 
@@ -104,6 +107,9 @@ class Admin(Protocol):
 
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """Report the accounts, in all and grouped."""
+
+    def request(self, request: str) -> RequestRow:
+        """Return one request by its id or `LAST_REQUEST`; `UsageError` where there is none such."""
 
     def list_nodes(self) -> Sequence[NodeInfo]:
         """Return the machines that were registered."""
@@ -202,6 +208,10 @@ class HttpAdmin:
         asked = {"by": by, "since_ms": since_ms}
         query = {name: str(value) for name, value in asked.items() if value is not None}
         return self._ask("GET", "/usage", UsageReport, params=query)
+
+    def request(self, request: str) -> RequestRow:
+        """See `Admin`."""
+        return self._ask("GET", f"/requests/{quote(request, safe='')}", RequestRow)
 
     def list_nodes(self) -> Sequence[NodeInfo]:
         """See `Admin`."""

@@ -115,6 +115,40 @@ class CostBasis(StrEnum):
     """Nothing was sent upstream, or every attempt was refused or failed before a reply: costs nothing."""
 
 
+class RequestRow(Struct, frozen=True):
+    """One request, as the accounts have it."""
+
+    id: str
+    """As `x-request-id` gave it."""
+    time_ms: int
+    key: str
+    team: str
+    route: str
+    """What was asked for."""
+    target: str
+    """Who answered, or was asked last; empty where nobody was."""
+    provider_key: str
+    """Fingerprint of the provider's key."""
+    status: int
+    """0 where the process ended before the reply did."""
+    streamed: bool
+    outcome: Outcome | None
+    """None while the request is under way: then nothing that follows is known."""
+    error: str
+    attempts: tuple[Attempt, ...]
+    usage: Usage
+    estimated_tokens: bool
+    cost_nano: int | None
+    basis: CostBasis
+    first_token_us: int
+    """0 where no content came."""
+    total_us: int
+    prompt_bytes: int
+    completion_bytes: int
+    fingerprint: bytes
+    """Salted hash of the prompt: equal prompts have equal ones."""
+
+
 class KeyInfo(Struct, frozen=True):
     """A client's key, without the key."""
 

@@ -110,6 +110,8 @@ class AdminApi:
         methods = self._pages.get(path)
         if methods is None and path.startswith("/keys/"):
             methods = {"DELETE": self._revoke_key}
+        if methods is None and path.startswith("/requests/"):
+            methods = {"GET": self._get_request}
         if methods is None:
             raise UnknownPath(f"The admin interface has no {path[:100]}.")
         page = methods.get(request.method)
@@ -154,6 +156,11 @@ class AdminApi:
         asked = _usage_query(request.query)
         await self._settled()
         return await asyncio.to_thread(self._admin.usage, asked.by, asked.since_ms)
+
+    async def _get_request(self, request: Request) -> object:
+        await self._settled()
+        name = unquote(request.path.removeprefix(f"{PREFIX}/requests/"))
+        return await asyncio.to_thread(self._admin.request, name)
 
     async def _events(self, _request: Request) -> Response:
         return Response(200, [EVENTS_TYPE, (b"cache-control", b"no-store")], self._feed.events())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shareai_cli.client import NewKey
-from shareai_cli.ledger import Ledger, usage_report
+from shareai_cli.client import LAST_REQUEST, NewKey
+from shareai_cli.errors import UsageError
+from shareai_cli.ledger import Ledger, find, number_of, recent, row_under_way, usage_report
 from shareai_cli.secrets import CLIENT_KEY_PREFIX, digest, new_client_key
-from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, UsageReport
+from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, RequestRow, UsageReport
 
 SHOWN = len(CLIENT_KEY_PREFIX) + 4
 """Characters of a key that lists show, so that a person can tell which one it is."""
@@ -41,6 +42,15 @@ class Administration:
         """Report the accounts."""
         return usage_report(self._ledger.store, by=by, since_ms=since_ms)
 
+    def request(self, request: str) -> RequestRow:
+        """Return one request by its id, or the `last` one; `UsageError` where there is none such."""
+        under_way = self._under_way(request)  # asked before the rows: what ends in between has one then
+        ended = self._ended(request)
+        found = [row for row in (ended, under_way) if row is not None]
+        if not found:
+            raise self._unknown_request(request)
+        return max(found, key=lambda row: row.id)
+
     def list_nodes(self) -> Sequence[NodeInfo]:
         """Return the machines that were registered."""
         return self._ledger.store.list_nodes()
@@ -48,3 +58,29 @@ class Administration:
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """Record a machine, in place of what was known of it."""
         return self._ledger.store.register_node(node.name, node.facts, node.models)
+
+    def _ended(self, request: str) -> RequestRow | None:
+        store = self._ledger.store
+        return next(iter(recent(store, 1)), None) if request == LAST_REQUEST else find(store, request)
+
+    def _under_way(self, request: str) -> RequestRow | None:
+        wanted = None if request == LAST_REQUEST else number_of(request)
+        entries = [one for one in self._ledger.under_way() if wanted in (None, one.request)]
+        if not entries:
+            return None
+        names = {key.id: key.name for key in self._ledger.store.list_keys()}
+        return row_under_way(entries[-1], names.get(entries[-1].caller_key, ""))
+
+    def _unknown_request(self, request: str) -> UsageError:
+        if request == LAST_REQUEST:
+            return UsageError("There are no requests in the accounts yet.")
+        state = self._ledger.state()
+        if state.waiting or state.unmoved_bytes:
+            return UsageError(
+                f"There is no request {request} in the accounts yet: some wait in the journal.",
+                hint="Ask again in a moment; 'shareai status' says whether the disk takes them.",
+            )
+        return UsageError(
+            f"There is no request {request} in the accounts.",
+            hint="Those without a valid key are not kept. The latest one: shareai explain last",
+        )

@@ -4,7 +4,7 @@ from shareai_cli.ledger.costs import Prices
 from shareai_cli.ledger.entries import Closed, Opened, RequestIds, parse_public_id, public_id
 from shareai_cli.ledger.ledger import Ledger, LedgerState
 from shareai_cli.ledger.report import usage_report
-from shareai_cli.ledger.requests import RequestRow, find, recent
+from shareai_cli.ledger.requests import find, number_of, recent, row_under_way
 from shareai_cli.ledger.since import parse_since
 from shareai_cli.ledger.store import Store
 
@@ -15,12 +15,13 @@ __all__ = [
     "Opened",
     "Prices",
     "RequestIds",
-    "RequestRow",
     "Store",
     "find",
+    "number_of",
     "parse_public_id",
     "parse_since",
     "public_id",
     "recent",
+    "row_under_way",
     "usage_report",
 ]

@@ -163,6 +163,10 @@ class Ledger:
             damaged_bytes=self._mover.damaged,
         )
 
+    def under_way(self) -> list[Opened]:
+        """Return the requests that have begun and not ended, the newest last, as far as they were moved."""
+        return self._mover.requests_under_way()
+
     async def settled(self) -> None:
         """Return when everything taken in so far is in the database, or the disk has refused it."""
         self.flush()

@@ -133,6 +133,12 @@ class Mover:
         """What lies before it in the journal is in the database."""
         return self._reader.position
 
+    def requests_under_way(self) -> list[Opened]:
+        """Return the requests that have begun and not ended, the newest last; any thread may ask."""
+        under_way = self._under_way  # replaced as a whole, never changed
+        entries = [_decode_opened(under_way[request]) for request in sorted(under_way)]
+        return [entry for entry in entries if entry is not None]
+
     def unmoved_bytes(self) -> int:
         """Return the size of what is not in the database yet."""
         return self._reader.unmoved_bytes()

@@ -7,15 +7,14 @@ from contextlib import closing
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
 from shareai_cli.errors import UsageError
 from shareai_cli.ledger.codes import BASES, OUTCOMES
 from shareai_cli.ledger.database import connect_reader, understood
-from shareai_cli.ledger.entries import parse_public_id, public_id
+from shareai_cli.ledger.entries import Opened, parse_public_id, public_id
 from shareai_cli.ledger.store import Store
 from shareai_cli.paths import Paths
-from shareai_cli.types import Attempt, CostBasis, Outcome, Usage
+from shareai_cli.types import Attempt, CostBasis, RequestRow, Usage
 
 MOST: Final = 10_000
 """Requests that are returned at once."""
@@ -30,35 +29,6 @@ _QUERY: Final = (
 )
 
 
-class RequestRow(Struct, frozen=True):
-    """One request, as the accounts have it."""
-
-    id: str
-    """As `x-request-id` gave it."""
-    time_ms: int
-    key: str
-    team: str
-    route: str
-    target: str
-    provider_key: str
-    """Fingerprint of the provider's key."""
-    status: int
-    streamed: bool
-    outcome: Outcome
-    error: str
-    attempts: tuple[Attempt, ...]
-    usage: Usage
-    estimated_tokens: bool
-    cost_nano: int | None
-    basis: CostBasis
-    first_token_us: int
-    total_us: int
-    prompt_bytes: int
-    completion_bytes: int
-    fingerprint: bytes
-    """Salted hash of the prompt: equal prompts have equal ones."""
-
-
 def recent(source: Paths | Store, limit: int = 20) -> list[RequestRow]:
     """Return the latest requests, the newest first; raises `LedgerUnavailable`."""
     return _select(source, "ORDER BY requests.id DESC LIMIT ?", min(max(limit, 0), MOST))
@@ -69,11 +39,46 @@ def find(source: Paths | Store, request: str) -> RequestRow | None:
 
     Raises `UsageError` where the text is no id, and `LedgerUnavailable`.
     """
+    found = _select(source, "WHERE requests.id = ?", number_of(request))
+    return found[0] if found else None
+
+
+def number_of(request: str) -> int:
+    """Return the number of a request from its public id; raises `UsageError` where the text is none."""
     number = parse_public_id(request)
     if number is None:
-        raise UsageError(f"'{request[:40]}' is no request's id.", hint="The header x-request-id tells it.")
-    found = _select(source, "WHERE requests.id = ?", number)
-    return found[0] if found else None
+        raise UsageError(
+            "That is no request's id.",
+            hint="The header x-request-id tells it: req_ and 16 digits. The latest one: shareai explain last",
+        )
+    return number
+
+
+def row_under_way(entry: Opened, key: str) -> RequestRow:
+    """Return what is known of a request before its end: who asked, and for what."""
+    return RequestRow(
+        id=public_id(entry.request),
+        time_ms=entry.time_ms,
+        key=key,
+        team=entry.team,
+        route=entry.route,
+        target="",
+        provider_key="",
+        status=0,
+        streamed=entry.streamed,
+        outcome=None,
+        error="",
+        attempts=(),
+        usage=Usage(),
+        estimated_tokens=False,
+        cost_nano=None,
+        basis=CostBasis.UNKNOWN,
+        first_token_us=0,
+        total_us=0,
+        prompt_bytes=entry.prompt_bytes,
+        completion_bytes=0,
+        fingerprint=entry.fingerprint,
+    )
 
 
 def _select(source: Paths | Store, condition: str, value: int) -> list[RequestRow]:
