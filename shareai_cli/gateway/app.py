@@ -14,7 +14,6 @@ from shareai_cli.errors import MethodNotAllowed, ShareAIError, UnknownPath
 from shareai_cli.gateway.auth import Keys, auth
 from shareai_cli.gateway.cache import cache
 from shareai_cli.gateway.current import Current
-from shareai_cli.gateway.endpoints import PoolFactory
 from shareai_cli.gateway.exchange import (
     JSON_TYPE,
     Exchange,
@@ -30,6 +29,7 @@ from shareai_cli.gateway.health import Health
 from shareai_cli.gateway.keep_alive import keep_alive
 from shareai_cli.gateway.limits import limits
 from shareai_cli.gateway.models import Catalogue, ModelDirectory
+from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Observe, Recorder
 from shareai_cli.gateway.retries import RetryBudget

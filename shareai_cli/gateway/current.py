@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from shareai_cli.config import RouteSettings, Settings
 from shareai_cli.errors import ConnectionRefused, ModelUnavailable
-from shareai_cli.gateway.endpoints import Endpoint, Endpoints, PoolFactory, node_endpoint
+from shareai_cli.gateway.endpoints import Endpoint, Endpoints, node_endpoint
 from shareai_cli.gateway.exchange import Choice
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health, Standing
 from shareai_cli.gateway.models import ModelDirectory
+from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.router import (
     Plan,
     choose,

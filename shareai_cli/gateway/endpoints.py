@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from shareai_cli import __version__
-from shareai_cli.config import CheckStyle, ProviderSettings, TimeLimits
+from shareai_cli.config import CheckStyle, Egress, Header, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.gateway.hiding import without_key
-from shareai_cli.secrets import Secret, SecretReference, resolve
-from shareai_cli.types import NODE, Clock
-from shareai_cli.wire.client import Origin, Pool, Timeouts, parse_base_url
-from shareai_cli.wire.deadlines import Deadlines
-from shareai_cli.wire.turn import Turn
+from shareai_cli.gateway.pools import PoolFactory
+from shareai_cli.secrets import Secret, SecretReference, resolve, resolve_header
+from shareai_cli.types import NODE
+from shareai_cli.wire.client import Pool, Timeouts, parse_base_url
 
 NODE_LIMITS = TimeLimits(connect=10, head=300, content=300, gap=120, total=600)
 """A node has longer: a model loads, a CPU reads a long prompt."""
@@ -22,14 +20,19 @@ NO_KEY = ""
 
 ANTHROPIC_VERSION = b"2023-06-01"
 
+SHORTEST_SECRET = 8
+"""Characters; shorter words of a header field are too common to be taken out of replies."""
+
 
 class EndpointKey:
     """One of a provider's keys: shown by its fingerprint, sent in a request's head, never printed."""
 
-    __slots__ = ("_secret", "fingerprint", "head", "reference")
+    __slots__ = ("_secret", "fingerprint", "head", "hidden", "reference")
 
     def __init__(self, secret: Secret | None, reference: str) -> None:
         self._secret = secret
+        self.hidden = [secret] if secret is not None else []
+        """What is taken out of replies: the key, and secrets in the provider's header fields."""
         self.reference = reference
         self.fingerprint = secret.fingerprint if secret is not None else NO_KEY
         self.head = b""
@@ -54,18 +57,28 @@ class EndpointKey:
         )
 
     def hide(self, data: bytes) -> bytes:
-        """Take this key out of what an upstream sent back."""
-        return data if self._secret is None else without_key(data, self._secret.reveal())
+        """Take this key, and what is secret beside it, out of what an upstream sent back."""
+        for secret in self.hidden:
+            data = without_key(data, secret.reveal())
+        return data
 
 
 class Endpoint:
     """One provider or node, ready to be asked."""
 
-    __slots__ = ("_turn", "check", "keys", "limits", "name", "origin", "pool", "prefix",
+    __slots__ = ("_headers", "_turn", "check", "keys", "limits", "name", "origin", "pool", "prefix",
                  "price_as", "settings", "stream_timeouts", "stream_usage", "timeouts")  # fmt: skip
 
-    def __init__(self, settings: ProviderSettings, keys: list[EndpointKey], pool: Pool) -> None:
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        keys: list[EndpointKey],
+        pool: Pool,
+        headers: Sequence[tuple[str, Secret]] = (),
+    ) -> None:
+        """`headers` are the names and values of `settings.headers`."""
         self.settings = settings
+        self._headers = headers
         self.name = settings.name
         self.origin, self.prefix = parse_base_url(settings.base_url)
         self.keys = keys
@@ -101,6 +114,13 @@ class Endpoint:
         return [key.fingerprint for key in self.keys]
 
     def _head(self, method: bytes, path: str, fields: bytes) -> bytes:
+        written = {line.partition(b":")[0].lower() for line in fields.split(b"\r\n")}
+        added = [
+            b"%b: %b\r\n" % (name.encode("ascii"), value.reveal().encode("ascii"))
+            for name, value in self._headers
+            if name.lower().encode("ascii")
+            not in written  # a free call may present the key in the same field
+        ]
         return b"".join(
             (
                 method,
@@ -110,27 +130,12 @@ class Endpoint:
                 self.origin.authority.encode("ascii"),
                 b"\r\n",
                 fields,
+                *added,
                 b"Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: shareai/",
                 __version__.encode("ascii"),
                 b"\r\n",
             )
         )
-
-
-PoolFactory = Callable[[Origin], Pool]
-
-
-def pool_factory(deadlines: Deadlines, turn: Turn, clock: Clock) -> PoolFactory:
-    """Return what makes a pool of connections to an origin; TLS contexts are shared."""
-    context: list[ssl.SSLContext] = []
-
-    def make(origin: Origin) -> Pool:
-        if origin.scheme == "https" and not context:
-            context.append(ssl.create_default_context())
-        tls = context[0] if origin.scheme == "https" else None
-        return Pool(origin, tls=tls, clock=clock, deadlines=deadlines, turn=turn)
-
-    return make
 
 
 class Endpoints:
@@ -151,15 +156,21 @@ class Endpoints:
     ) -> Endpoints:
         """Resolve every provider's keys, keeping the connections of origins that stay.
 
-        Raises `ConfigurationError` naming the provider and the reference that cannot be resolved.
+        Raises `ConfigurationError` naming the provider and the reference that cannot be resolved, or the
+        certificates that cannot be used.
         """
-        pools = {one.origin: one.pool for one in former} if former is not None else {}
+        pools = {(one.origin, one.settings.egress): one.pool for one in former} if former is not None else {}
         built: dict[str, Endpoint] = {}
         for name, settings in providers.items():
             origin, _ = parse_base_url(settings.base_url)
             keys = [_resolve(name, reference, environ) for reference in settings.keys]
-            pool = pools.get(origin) or pools.setdefault(origin, make_pool(origin))
-            built[name] = Endpoint(settings, keys or [EndpointKey(None, "none")], pool)
+            keys = keys or [EndpointKey(None, "none")]
+            headers = [(one.name, _resolve_header(name, one, environ)) for one in settings.headers]
+            for key in keys:
+                key.hidden += _secrets_among(settings.headers, headers)
+            way = (origin, settings.egress)
+            pool = pools.get(way) or pools.setdefault(way, make_pool(*way))
+            built[name] = Endpoint(settings, keys, pool, headers)
         return cls(built)
 
     def __iter__(self) -> Iterator[Endpoint]:
@@ -176,7 +187,29 @@ def node_endpoint(base_url: str, secret: Secret, make_pool: PoolFactory) -> Endp
         name=NODE, preset=None, base_url=base_url, keys=(), timeouts=NODE_LIMITS, price_as=NODE
     )
     origin, _ = parse_base_url(base_url)
-    return Endpoint(settings, [EndpointKey(secret, "made at start")], make_pool(origin))
+    return Endpoint(settings, [EndpointKey(secret, "made at start")], make_pool(origin, Egress()))
+
+
+def _resolve_header(provider: str, header: Header, environ: Mapping[str, str]) -> Secret:
+    if isinstance(header.value, Secret):
+        return header.value
+    try:
+        return resolve_header(header.value, environ)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"Provider '{provider}', header {header.name}: {error.message}", hint=error.hint
+        ) from None
+
+
+def _secrets_among(declared: Sequence[Header], headers: Sequence[tuple[str, Secret]]) -> list[Secret]:
+    """Return the words of fields that are kept elsewhere: what is written out in the file is no secret."""
+    return [
+        Secret(word)
+        for one, (_, value) in zip(declared, headers, strict=True)
+        if isinstance(one.value, SecretReference)
+        for word in value.reveal().split()
+        if len(word) >= SHORTEST_SECRET
+    ]
 
 
 def _resolve(provider: str, reference: SecretReference, environ: Mapping[str, str]) -> EndpointKey:

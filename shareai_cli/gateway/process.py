@@ -30,10 +30,10 @@ from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.auth import LONGEST_KEY
-from shareai_cli.gateway.endpoints import pool_factory
 from shareai_cli.gateway.exchange import refusal
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, demo_model
+from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.request_line import RequestLines
 from shareai_cli.ledger import Closed, Ledger
 from shareai_cli.ledger.lock import StateLock

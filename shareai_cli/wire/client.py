@@ -12,6 +12,7 @@ from shareai_cli.wire.connection import Connection
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.dial import dial
 from shareai_cli.wire.origin import Origin, parse_base_url
+from shareai_cli.wire.proxy import Proxy
 from shareai_cli.wire.reply import Reply, Timeouts
 from shareai_cli.wire.turn import Turn
 
@@ -33,12 +34,14 @@ class Pool:
         tls: ssl.SSLContext | None,
         deadlines: Deadlines,
         turn: Turn | None = None,
+        proxy: Proxy | None = None,
         clock: Clock = time.monotonic,
         idle_seconds: float = IDLE_SECONDS,
         most_idle: int = MOST_IDLE,
     ) -> None:
         self._origin = origin
         self._tls = tls
+        self._proxy = proxy
         self._deadlines = deadlines
         self._turn = turn or Turn()
         self._clock = clock
@@ -113,6 +116,7 @@ class Pool:
             self._tls,
             seconds,
             lambda: Connection(self._clock, self._turn, self._release, self._gone),
+            self._proxy,
         )
         if not connection.usable:
             raise ConnectionReset("the connection ended before the request")

@@ -1,4 +1,4 @@
-"""Connecting: every address of a name is raced, and what can go wrong is said in words."""
+"""Connecting, directly or through a proxy: every address of a name is raced, and what goes wrong is said."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any, TypeVar
 
-from shareai_cli.errors import ConnectionRefused, UpstreamTimeout
+from shareai_cli.errors import ConnectionRefused, UpstreamError, UpstreamTimeout
 from shareai_cli.wire.origin import Origin
+from shareai_cli.wire.proxy import Answer, Proxy, check_answer, tunnel_request
 
 NEXT_ADDRESS = 0.25
 """Seconds before the next address is tried beside the one under way (RFC 8305, section 5)."""
+
+_UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21)
+"""X509_V_ERR_*: nobody who is trusted has signed (openssl-verification-options(1))."""
 
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
@@ -23,35 +27,80 @@ Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 
 
 async def dial(
-    origin: Origin, tls: ssl.SSLContext | None, seconds: float, make: Callable[[], Protocol]
+    origin: Origin,
+    tls: ssl.SSLContext | None,
+    seconds: float,
+    make: Callable[[], Protocol],
+    proxy: Proxy | None = None,
 ) -> Protocol:
-    """Connect to an origin within `seconds`, TLS included, and return the protocol in use.
+    """Connect to an origin within `seconds`, proxy and TLS included, and return the protocol in use.
 
     Raises `ConnectionRefused` and `UpstreamTimeout`.
     """
-    loop = asyncio.get_running_loop()
-    where = origin.authority
-    name = origin.host.rstrip(".") if tls is not None else None
     try:
         async with asyncio.timeout(seconds):
-            if _is_address(origin.host):
-                _, protocol = await loop.create_connection(
-                    make, origin.host, origin.port, ssl=tls, server_hostname=name
-                )
-                return protocol
-            connected = await race(await resolve(origin.host, origin.port))
-            _, protocol = await loop.create_connection(make, sock=connected, ssl=tls, server_hostname=name)
+            if proxy is not None:
+                return await _tunnel(proxy, origin, tls, make)
+            _, protocol = await _open(origin, tls, make, origin.authority)
             return protocol
     except TimeoutError:
+        where = origin.authority if proxy is None else f"{origin.authority} through {proxy}"
         raise UpstreamTimeout(f"no connection to {where} within {seconds:g} s", phase="connect") from None
-    except ssl.SSLCertVerificationError as error:
-        raise ConnectionRefused(f"the certificate of {where} is not valid: {error.verify_message}") from None
-    except ssl.SSLError as error:
-        raise ConnectionRefused(f"no TLS with {where}: {error.reason or 'handshake failed'}") from None
-    except socket.gaierror:
-        raise ConnectionRefused(f"the name {origin.host} is not known") from None
+
+
+async def _open(
+    origin: Origin, tls: ssl.SSLContext | None, make: Callable[[], Protocol], where: str
+) -> tuple[asyncio.Transport, Protocol]:
+    """Connect to an origin, which messages call `where`."""
+    loop = asyncio.get_running_loop()
+    name = _tls_name(origin, tls)
+    try:
+        if _is_address(origin.host):
+            return await loop.create_connection(make, origin.host, origin.port, ssl=tls, server_hostname=name)
+        connected = await race(await resolve(origin.host, origin.port))
+        return await loop.create_connection(make, sock=connected, ssl=tls, server_hostname=name)
     except OSError as error:
-        raise ConnectionRefused(f"no connection to {where}: {_words(error)}") from None
+        raise _refused(where, error) from None
+
+
+async def _tunnel(
+    proxy: Proxy, origin: Origin, tls: ssl.SSLContext | None, make: Callable[[], Protocol]
+) -> Protocol:
+    """Connect to a proxy, have it connect to the origin, and speak TLS with the origin through it."""
+    transport, answer = await _open(proxy.origin, proxy.tls, Answer, str(proxy))
+    try:
+        transport.write(tunnel_request(proxy, origin))
+        check_answer(await answer.head, proxy, origin)
+        if tls is not None:
+            transport = await _start_tls(transport, answer, tls, origin)
+        if answer.has_surplus:
+            raise ConnectionRefused(f"{proxy} sends what nobody asked {origin.authority} for")
+        # Nothing is awaited from here on, so that no byte and no end goes past the new protocol.
+        protocol = make()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+    except BaseException:
+        transport.abort()
+        raise
+    return protocol
+
+
+async def _start_tls(
+    transport: asyncio.Transport, protocol: asyncio.Protocol, tls: ssl.SSLContext, origin: Origin
+) -> asyncio.Transport:
+    try:
+        encrypted = await asyncio.get_running_loop().start_tls(
+            transport, protocol, tls, server_hostname=_tls_name(origin, tls)
+        )
+        if encrypted is None:  # the connection ended in the middle of the handshake
+            raise ConnectionResetError
+    except OSError as error:
+        raise _refused(origin.authority, error) from None
+    return encrypted
+
+
+def _tls_name(origin: Origin, tls: ssl.SSLContext | None) -> str | None:
+    return origin.host.rstrip(".") if tls is not None else None
 
 
 async def resolve(host: str, port: int) -> list[Address]:
@@ -127,8 +176,30 @@ def _is_address(host: str) -> bool:
     return True
 
 
+def _refused(where: str, error: OSError) -> UpstreamError:
+    """Say what the operating system or TLS found, without the addresses that Python adds."""
+    if isinstance(error, TimeoutError):  # the system's own limit, as a passed one of ours is no OSError here
+        return UpstreamTimeout(f"no connection to {where}: it does not answer", phase="connect")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectionRefused(f"the certificate of {where} is not valid: {_doubt(error)}")
+    if isinstance(error, ssl.SSLError):
+        return ConnectionRefused(f"no TLS with {where}: {error.reason or 'handshake failed'}")
+    if isinstance(error, socket.gaierror):
+        return ConnectionRefused(f"no connection to {where}: its name is not known")
+    return ConnectionRefused(f"no connection to {where}: {_words(error)}")
+
+
+def _doubt(error: ssl.SSLCertVerificationError) -> str:
+    """Say why a certificate was not accepted, and how its authority is added where that is unknown."""
+    if error.verify_code not in _UNKNOWN_AUTHORITY:
+        return error.verify_message
+    return (
+        f'{error.verify_message}; a company\'s own authority is added with [network] ca_file = "FILE.pem" '
+        "or SSL_CERT_FILE"
+    )
+
+
 def _words(error: OSError) -> str:
-    """Say an operating system's error without the addresses that Python adds."""
     if error.errno == errno.ECONNREFUSED:
         return "connection refused"
     return errno.errorcode.get(error.errno or 0, "it ended before it was ready")

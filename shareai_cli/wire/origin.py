@@ -26,8 +26,18 @@ class Origin(Struct, frozen=True):
     @property
     def authority(self) -> str:
         """`host` or `host:port`, as a Host header names it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if DEFAULT_PORTS[self.scheme] == self.port else f"{host}:{self.port}"
+        if DEFAULT_PORTS[self.scheme] == self.port:
+            return self._bracketed
+        return self.host_and_port
+
+    @property
+    def host_and_port(self) -> str:
+        """`host:port`, as a CONNECT request names it."""
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def parse_base_url(url: str) -> tuple[Origin, str]:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from shareai_cli.config import (
+    Egress,
     ProviderSettings,
     RouteSettings,
     RouteTarget,
@@ -288,7 +289,7 @@ class Gate:
         assert PLANTED not in seen, "a provider's key got out"
         return answer
 
-    def _make_pool(self, origin: Origin) -> Pool:
+    def _make_pool(self, origin: Origin, egress: Egress) -> Pool:
         pool = Pool(origin, tls=None, clock=self.clock, deadlines=self.deadlines)
         self._pools.append(pool)
         return pool
