@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,7 +31,7 @@ from shareai_cli.gateway.limits import limits
 from shareai_cli.gateway.models import Catalogue, ModelDirectory
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
-from shareai_cli.gateway.record import Observe, Recorder
+from shareai_cli.gateway.record import Observe, Recorder, request_id
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Ledger, RequestIds
@@ -41,6 +41,7 @@ from shareai_cli.wire.message import Request, Response
 Respond = Callable[[Request], Coroutine[Any, Any, Response]]
 
 ADMIN_PREFIX = "/admin/v1/"
+MODEL_PREFIX = "/v1/models/"
 
 
 class Gateway:
@@ -80,11 +81,8 @@ class Gateway:
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
         self._recorder = Recorder(ledger, clock, observe)
         self._path = self._compose(self._recorder, wall_clock)
-        self._pages: dict[str, tuple[str, Respond]] = {
-            "/v1/chat/completions": ("POST", self._chat_completions),
-            "/v1/models": ("GET", self._models),
-            "/healthz": ("GET", self._healthz),
-        }
+        self._posts: dict[str, Respond] = {"/v1/chat/completions": self._chat_completions}
+        self._pages: dict[str, Respond] = {"/v1/models": self._models, "/healthz": self._healthz}
 
     def _compose(self, recorder: Recorder, wall_clock: WallClock) -> Handler:
         """Return the whole path of a request, the stages in the order in which it meets them."""
@@ -130,27 +128,41 @@ class Gateway:
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Answer one request of a client's."""
-        page = self._pages.get(request.path)
-        if page is None:
-            return self._elsewhere(request, request.path)
-        method, answer = page
-        if request.method != method and not (method == "GET" and request.method == "HEAD"):
-            return _wrong_method(request, method)
-        return answer(request)
+        if request.method == "POST":
+            answer = self._posts.get(request.path)
+            if answer is not None:
+                return answer(request)
+        return self._beside(request)
+
+    def refuse(self, error: ShareAIError) -> Response:
+        """Render an error for the server: what it cannot read as a request, or what went wrong in here."""
+        return self._identified(refusal(error))
+
+    def _identified(self, response: Response) -> Response:
+        """Give a reply that is in no accounts an id all the same."""
+        response.lines += request_id(self._ids.next())
+        return response
 
     def _chat_completions(self, request: Request) -> Replying:
         self.requests += 1
         ids = self._ids
         return self._path(Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock()))
 
-    async def _elsewhere(self, request: Request, path: str) -> Response:
+    async def _beside(self, request: Request) -> Response:
+        """Answer what goes to no target: pages, the admin interface, and mistakes."""
+        return self._identified(await self._page(request, request.path))
+
+    async def _page(self, request: Request, path: str) -> Response:
         if path.startswith(ADMIN_PREFIX) and self.admin is not None:
             return await self.admin(request)
-        if path.startswith("/v1/models/"):
-            if request.method not in ("GET", "HEAD"):
-                return await _wrong_method(request, "GET")
-            return await self._model(request, unquote(path.removeprefix("/v1/models/")))
-        return refusal(_unknown_path(path, self._pages))
+        if path in self._posts:
+            return _wrong_method(request, "POST")
+        answer = self._model if path.startswith(MODEL_PREFIX) else self._pages.get(path)
+        if answer is None:
+            return refusal(_unknown_path(path, {*self._posts, *self._pages}))
+        if request.method not in ("GET", "HEAD"):
+            return _wrong_method(request, "GET")
+        return await answer(request)
 
     async def _models(self, request: Request) -> Response:
         """List what can be asked for: routes, this machine's models, and each provider's by full name."""
@@ -164,7 +176,9 @@ class Gateway:
             listed += [_model(f"{provider}/{name}", provider) for name in models]
         return msgspec.json.encode({"object": "list", "data": listed})
 
-    async def _model(self, request: Request, name: str) -> Response:
+    async def _model(self, request: Request) -> Response:
+        name = unquote(request.path.removeprefix(MODEL_PREFIX))
+
         async def describe() -> bytes:
             owner = await self.current.owner(name)
             return msgspec.json.encode(_model(name, owner))
@@ -189,14 +203,14 @@ def _model(name: str, owner: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
-async def _wrong_method(request: Request, allowed: str) -> Response:
+def _wrong_method(request: Request, allowed: str) -> Response:
     method, path = request.method[:20], request.path[:100]
     response = refusal(MethodNotAllowed(f"{method} is not for {path}.", hint=f"It takes {allowed}."))
     response.headers.append((b"allow", allowed.encode("ascii")))
     return response
 
 
-def _unknown_path(path: str, pages: Mapping[str, object]) -> UnknownPath:
+def _unknown_path(path: str, pages: Collection[str]) -> UnknownPath:
     shown = path[:100]
     known = ("/v1" + path) if "/v1" + path in pages else None
     hint = f"Did you mean {known}?" if known else "The base URL ends in /v1."

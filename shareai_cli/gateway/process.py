@@ -30,7 +30,6 @@ from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.auth import LONGEST_KEY
-from shareai_cli.gateway.exchange import refusal
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, demo_model
 from shareai_cli.gateway.pools import pool_factory
@@ -154,7 +153,7 @@ class GatewayProcess:
         server_settings = settings.server
         self.server = server = Server(
             gateway.respond,
-            refuse=refusal,
+            refuse=gateway.refuse,
             hostnames=server_settings.hostnames,
             limits=server_limits(server_settings),
             deadlines=deadlines,

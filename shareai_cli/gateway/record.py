@@ -144,3 +144,8 @@ def identification(exchange: Exchange) -> bytes:
     if attempts and exchange.status != 200:  # 200 without an answer is a stream of which more is to come
         return b"x-request-id: %b\r\nx-shareai-attempts: %d\r\n" % (request, attempts)
     return b"x-request-id: %b\r\n" % request
+
+
+def request_id(identity: int) -> bytes:
+    """Return the header line of a reply of which there is no more to tell than its number."""
+    return b"x-request-id: %b\r\n" % public_id(identity).encode()

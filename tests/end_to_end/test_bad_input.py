@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -137,6 +138,29 @@ async def test_unknown_paths_and_methods(
     assert named in reply.json()["error"]["message"]
     if status == 405:
         assert reply.headers["allow"]
+
+
+@LOOP
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"hello\r\n\r\n", 400),
+        (b"POST /v1/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431),
+        (b"GET /healthz HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n", 400),
+    ],
+    ids=["no HTTP", "a large body", "a large head", "another host"],
+)
+async def test_what_is_no_request_has_an_id_all_the_same(served: Served, sent: bytes, status: int) -> None:
+    """Each reply of the gateway's can be named in a report of a problem."""
+    port = int(served.gateway.origin.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+    writer.close()
+    await writer.wait_closed()
+    assert head[0].split()[1] == str(status)
+    assert len([line for line in head if line.startswith("x-request-id: req_")]) == 1
 
 
 @LOOP

@@ -217,7 +217,33 @@ async def test_heads_of_pages_are_those_of_their_gets() -> None:
     async with FaultUpstream() as a, Gate({"a": a}, routes={"chat": ["a/m1"]}) as gate:
         for path in ("/v1/models", "/v1/models/chat"):
             got, head = await gate.get(path), await gate.get(path, method="HEAD")
+            assert head.headers.pop("x-request-id") != got.headers.pop("x-request-id")
             assert (head.status, head.headers, head.body) == (got.status, got.headers, got.body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/v1/models", 200),
+        ("GET", "/v1/models/chat", 200),
+        ("GET", "/v1/models/chta", 404),
+        ("GET", "/healthz", 200),
+        ("HEAD", "/healthz", 200),
+        ("GET", "/nothing", 404),
+        ("PUT", "/v1/chat/completions", 405),
+        ("POST", "/v1/models", 405),
+    ],
+)
+async def test_every_reply_has_an_id_of_its_own(method: str, path: str, code: int) -> None:
+    """Also of what is in no accounts: two replies can be told apart in a report of a problem."""
+    async with Gate({}, routes={"chat": ["node/tiny"]}) as gate:
+        first, second = await gate.get(path, method=method), await gate.get(path, method=method)
+        assert first.status == second.status == code
+        ids = {one.headers["x-request-id"] for one in (first, second)}
+        assert len(ids) == 2
+        assert all(one.startswith("req_") for one in ids)
+        assert (await gate.get("/v1/models", key=None)).headers["x-request-id"] not in ids
+        assert gate.ledger.closed_entries == []
 
 
 async def test_weights_share_requests_out() -> None:
