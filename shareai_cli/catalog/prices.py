@@ -42,6 +42,16 @@ class _Rates(Struct, frozen=True):
 _NOTHING: Final = _Rates(-1, 0, 0, 0, 0, 0, 0)
 
 
+class TokenPrice(Struct, frozen=True):
+    """Nano-dollars for a million tokens of a prompt and of its answer; None where none is known.
+
+    Where long prompts cost more, these are the prices of short ones.
+    """
+
+    prompt_nano: int | None = None
+    completion_nano: int | None = None
+
+
 class _Model:
     """One model's prices over time."""
 
@@ -50,17 +60,38 @@ class _Model:
     def __init__(self, info: Any) -> None:
         self._info = info
         self._rates: dict[int, tuple[_Rates, ...]] = {}
-        self._steady = None if isinstance(info.prices, list) else _tiers(info.prices) or _free(info)
+        self._steady: tuple[_Rates, ...] | None = None
+
+    @property
+    def context(self) -> int | None:
+        """Tokens of context, where they are known."""
+        context: int | None = self._info.context_window
+        return context
+
+    def price(self, time_ms: int) -> TokenPrice:
+        """Return the prices that were in force: read, which is far less work than their tiers are."""
+        prices = _set_prices(self._at(time_ms))
+        if not prices and _free(self._info):
+            return TokenPrice(0, 0)
+        return TokenPrice(_million(prices.get("input_mtok")), _million(prices.get("output_mtok")))
 
     def tiers(self, time_ms: int) -> tuple[_Rates, ...]:
         """Return the tiers that were in force, the highest first; none where tokens have no price."""
         if self._steady is not None:
             return self._steady
-        price = self._info.get_prices(datetime.fromtimestamp(time_ms / 1000, UTC))
+        price = self._at(time_ms)
+        if price is self._info.prices:
+            self._steady = _tiers(price) or _free(self._info)
+            return self._steady
         tiers = self._rates.get(id(price))  # prices live as long as the model that holds them
         if tiers is None:
             tiers = self._rates[id(price)] = _tiers(price)
         return tiers
+
+    def _at(self, time_ms: int) -> Any:
+        if not isinstance(self._info.prices, list):
+            return self._info.prices
+        return self._info.get_prices(datetime.fromtimestamp(time_ms / 1000, UTC))
 
 
 class PriceBook:
@@ -81,10 +112,7 @@ class PriceBook:
         `price_as` is a provider of genai-prices, `model` the model as that provider calls it, `time_ms` when
         it was asked.
         """
-        try:
-            found = self._models[price_as, model]
-        except KeyError:
-            found = self._look_up(price_as, model)
+        found = self._find(price_as, model)
         if found is None:
             return None
         try:
@@ -96,6 +124,22 @@ class PriceBook:
             if prompt > rates.above:
                 return _cost(rates, usage)
         return None
+
+    def token_price(self, price_as: str, model: str, time_ms: int) -> TokenPrice:
+        """Return what tokens cost, by the same prices as `cost_nano`."""
+        found = self._find(price_as, model)
+        return found.price(time_ms) if found is not None else TokenPrice()
+
+    def context(self, price_as: str, model: str) -> int | None:
+        """Return how many tokens of context a model has; None where nobody says."""
+        found = self._find(price_as, model)
+        return found.context if found is not None else None
+
+    def _find(self, price_as: str, model: str) -> _Model | None:
+        try:
+            return self._models[price_as, model]
+        except KeyError:
+            return self._look_up(price_as, model)
 
     def _look_up(self, price_as: str, model: str) -> _Model | None:
         if len(self._models) >= MOST_MODELS:
@@ -152,11 +196,17 @@ def _tiers(price: Any) -> tuple[_Rates, ...]:
 
 def _free(info: Any) -> tuple[_Rates, ...]:
     """Return the rates of a model that costs nothing, by its name: no prices alone may be unknown ones."""
-    return (_NOTHING,) if info.id.endswith(FREE) and not _set_prices(info.prices) else ()
+    is_free = info.id.endswith(FREE) and not isinstance(info.prices, list) and not _set_prices(info.prices)
+    return (_NOTHING,) if is_free else ()
 
 
 def _set_prices(price: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(price).items() if value is not None}
+
+
+def _million(price: Any) -> int | None:
+    """Return a price of a million tokens in nano-dollars, of short prompts where there are tiers."""
+    return int(_within(price, -1) * 10**9) if price is not None else None
 
 
 def _within(price: Any, start: int) -> Decimal:

@@ -14,8 +14,8 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import TieredPrices
 
 from shareai_cli.catalog.presets import PRESETS
-from shareai_cli.catalog.prices import FREE, MOST_MODELS, PriceBook, known_models
-from shareai_cli.types import Usage
+from shareai_cli.catalog.prices import FREE, MOST_MODELS, PriceBook, TokenPrice, known_models
+from shareai_cli.types import NODE, Usage
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 
@@ -133,11 +133,11 @@ def test_made_up_models_do_not_fill_the_memory() -> None:
     assert repr(book) == "<PriceBook [models asked for: 100]>"
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("name", [one.name for one in PRESETS.values() if one.price_as not in ("", NODE)])
 def test_every_preset_has_prices(name: str) -> None:
     """The name that a preset's prices go by is a provider of genai-prices, and its models have prices."""
     models = known_models(PRESETS[name].price_as)
-    assert len(models) > 10
+    assert len(models) > 1
     book = PriceBook()
     priced = [
         book.cost_nano(PRESETS[name].price_as, model, Usage(prompt=10**6), in_ms(NOW)) for model in models
@@ -160,3 +160,34 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     assert PriceBook().cost_nano("openai", "gpt-4o", Usage(prompt=1), int(time.time() * 1000)) is not None
     assert known_models("openai")
+
+
+def test_a_tokens_price_is_what_the_accounts_would_say() -> None:
+    """Of every model that has one: a million tokens of each kind, each in prompts too short for a tier."""
+    book, checked = PriceBook(), 0
+    time_ms = in_ms(NOW)
+    for provider, model in own_models():
+        price = book.token_price(provider.id, model.id, time_ms)
+        request = book.cost_nano(provider.id, model.id, Usage(), time_ms)
+        for nano, usage in (
+            (price.prompt_nano, Usage(prompt=1000)),
+            (price.completion_nano, Usage(completion=1000)),
+        ):
+            cost = book.cost_nano(provider.id, model.id, usage, time_ms)
+            if nano is None or cost is None or request is None:
+                continue
+            assert abs(nano - (cost - request) * 1000) <= 1000, (provider.id, model.id)
+            checked += 1
+    assert checked > 1000
+
+
+def test_what_has_no_price_has_an_unknown_one() -> None:
+    """Never zero, but for what is free by its name; the same goes for the context."""
+    book, time_ms = PriceBook(), in_ms(NOW)
+    for provider, model in (("openai", "no-such-model"), ("nobody", "gpt-5-mini"), ("", "")):
+        assert book.token_price(provider, model, time_ms) == TokenPrice(None, None)
+        assert book.context(provider, model) is None
+    free = next(one for one in known_models("openrouter") if one.endswith(FREE))
+    assert book.token_price("openrouter", free, time_ms) == TokenPrice(0, 0)
+    assert book.token_price("openai", "gpt-5-mini", time_ms) == TokenPrice(250_000_000, 2_000_000_000)
+    assert book.context("openai", "gpt-5-mini") == 400_000
