@@ -22,9 +22,11 @@ from shareai_cli.errors import UsageError
 
 COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "init": "Find keys, engines and models here, and propose a configuration.",
         "serve": "Start the gateway.",
         "status": "Show what the gateway does, and how its targets stand.",
         "usage": "Report requests, tokens and costs.",
+        "explain": "Tell what happened to a request.",
         "provider": "Add, list, test and remove cloud providers.",
         "route": "Add, list, show and remove routes: public model names.",
         "key": "Create, list and revoke the keys of clients.",
