@@ -45,6 +45,8 @@ class FoundFile(Struct, frozen=True):
     size: int
     """Bytes, of all parts."""
     owner: Owner
+    problem: str = ""
+    """Why it could not answer by itself, as far as that was looked at."""
 
 
 class FoundFiles(Struct, frozen=True):

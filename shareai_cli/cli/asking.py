@@ -1,0 +1,49 @@
+"""Questions to a person at a terminal; nobody else is asked anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from shareai_cli.cli.console import note, printable
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+NoInputOption = Annotated[bool, typer.Option("--no-input", help="Never ask anything.")]
+
+_YES_OR_NO: Mapping[str, str] = {"y": "yes", "n": "no"}
+
+
+def can_ask(*, no_input: bool = False) -> bool:
+    """Tell whether somebody is there who can be asked."""
+    return not no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, *, default: bool = True) -> bool:
+    """Ask a question that is answered with yes or no; raises `typer.Abort` where no answer comes."""
+    return choose(question, _YES_OR_NO, "y" if default else "n") == "y"
+
+
+def choose(question: str, answers: Mapping[str, str], default: str) -> str:
+    """Ask for one of a few answers, each known by its letter, its word, or anything that begins it.
+
+    `answers` are the words by letter, none of which begins another. Nothing typed means `default`. Raises
+    `typer.Abort` at the end of the input.
+    """
+    shown = "/".join(letter.upper() if letter == default else letter for letter in answers)
+    while True:
+        sys.stderr.write(f"{printable(question)} [{shown}] ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            sys.stderr.write("\n")
+            raise typer.Abort
+        typed = line.strip().lower()
+        if not typed:
+            return default
+        for letter, word in answers.items():
+            if typed == letter or word.startswith(typed):
+                return letter
+        note("Type " + " or ".join(f"{letter} ({word})" for letter, word in answers.items()) + ".")
