@@ -227,3 +227,52 @@ class UsageReport(Struct, frozen=True):
     since_ms: int | None
     total: UsageSums
     rows: tuple[UsageSums, ...]
+
+
+ModelKind = Literal["route", "local", "provider"]
+
+ModelState = Literal[
+    "serving", "trial", "probing", "cooling", "ejected", "aside", "key aside",
+    "loaded", "loading", "not loaded", "waiting", "broken", "missing", "unknown",
+]  # fmt: skip
+"""How what can be asked for stands. Of providers: serving, or why it is left alone (`gateway.health.State`), and
+whether every key is put aside. Of this machine's models: how their processes are, a file that cannot be read,
+a model that is not there. Unknown where no gateway runs."""
+
+
+class ModelInfo(Struct, frozen=True):
+    """Something that a request's `model` can name, and what is known of it; None is unknown, never zero.
+
+    A route's context is the smallest of its targets', its abilities are those that all of them have, its
+    prices the highest.
+    """
+
+    id: str
+    """A route's name, `node/model` or `provider/model`."""
+    kind: ModelKind
+    targets: tuple[str, ...]
+    """Where it is served: a route's targets in their order, else the one that it is."""
+    state: ModelState
+    seconds: float = 0.0
+    """Until the state is over; 0 where no time is known."""
+    reason: str = ""
+    context: int | None = None
+    """Tokens."""
+    abilities: tuple[Ability, ...] | None = None
+    prompt_nano: int | None = None
+    """Nano-dollars for a million tokens of a (short) prompt."""
+    completion_nano: int | None = None
+    """Nano-dollars for a million tokens of an answer."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name, `node` for this machine, empty for a route."""
+        return "" if self.kind == "route" else self.id.partition("/")[0]
+
+
+class ModelListing(Struct, frozen=True):
+    """Everything that can be asked for: routes, this machine's models, each provider's; and what is amiss."""
+
+    models: tuple[ModelInfo, ...]
+    notices: tuple[str, ...] = ()
+    """Of which providers the list is not their own, and why."""
