@@ -17,7 +17,11 @@ FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"
 @pytest.fixture(autouse=True)
 def isolated_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point home, state and configuration into a folder of the test's, and take foreign variables away."""
-    known = {variable for preset in PRESETS.values() for variable in preset.key_variables}
+    known = {
+        variable
+        for preset in PRESETS.values()
+        for variable in (*preset.key_variables, *(preset.blank.variables if preset.blank else ()))
+    }
     for name in list(os.environ):
         if name in known or name.upper() in FOREIGN or name.startswith("SHAREAI_"):
             monkeypatch.delenv(name)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from shareai_cli.config.egress import Authority, Egress, Proxy
 from shareai_cli.config.load import HOST_VARIABLE, PORT_VARIABLE, load, load_text
+from shareai_cli.config.preset import Blank, KeyStyle, Preset
 from shareai_cli.config.sections import parse_target
 from shareai_cli.config.settings import (
-    CheckStyle,
     Header,
     LocalSettings,
     NetworkSettings,
-    Preset,
     ProviderSettings,
     RouteSettings,
     RouteTarget,
@@ -27,9 +26,10 @@ __all__ = [
     "HOST_VARIABLE",
     "PORT_VARIABLE",
     "Authority",
-    "CheckStyle",
+    "Blank",
     "Egress",
     "Header",
+    "KeyStyle",
     "LocalSettings",
     "NetworkSettings",
     "Preset",

@@ -47,6 +47,7 @@ def describe_provider(provider: ProviderSettings) -> dict[str, Any]:
         "keys": [key.name for key in provider.keys],
         "timeouts": msgspec.to_builtins(provider.timeouts),
         "check": provider.check or "",
+        "key_style": provider.key_style,
         "check_style": provider.check_style,
         "price_as": provider.price_as,
         "stream_usage": provider.stream_usage,

@@ -18,10 +18,11 @@ from tomlkit.items import Array, InlineTable
 
 from shareai_cli.config.load import load_text
 from shareai_cli.config.lock import locked
+from shareai_cli.config.preset import Preset
 from shareai_cli.config.provider import name_problem
 from shareai_cli.config.reading import decode, nearest, read_bytes, shown
 from shareai_cli.config.sections import ROUTE_NAME
-from shareai_cli.config.settings import Preset, RouteTarget, Settings, Strategy
+from shareai_cli.config.settings import RouteTarget, Settings, Strategy
 from shareai_cli.errors import ConfigurationError, StateError, UsageError
 from shareai_cli.paths import absolute, make_private_folder
 from shareai_cli.secrets import SecretReference, write_private

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from shareai_cli.config.address import HIGHEST_PORT, is_host
 from shareai_cli.config.network import read_network
+from shareai_cli.config.preset import Preset
 from shareai_cli.config.provider import preset_provider, read_provider
 from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
 from shareai_cli.config.sections import MOST_NAMED, read_local, read_route, read_server
-from shareai_cli.config.settings import NetworkSettings, Preset, ProviderSettings, Settings
+from shareai_cli.config.settings import NetworkSettings, ProviderSettings, Settings
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import Paths, absolute
 
@@ -87,8 +88,9 @@ def _discover(
     variables: list[str] = []
     for preset in presets.values():
         variable = next((name for name in preset.key_variables if environ.get(name, "").strip()), None)
-        if variable is not None:
-            providers[preset.name] = preset_provider(preset, environ, network)
+        address = preset.address(environ) if variable is not None else None
+        if variable is not None and address is not None:
+            providers[preset.name] = preset_provider(preset, address, environ, network)
             variables.append(variable)
     return providers, tuple(variables)
 

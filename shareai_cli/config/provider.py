@@ -9,8 +9,9 @@ from typing import cast, get_args
 from shareai_cli.config.address import check_base_url, is_loopback
 from shareai_cli.config.headers import read_headers
 from shareai_cli.config.network import read_authority, read_proxy, way_out
+from shareai_cli.config.preset import KeyStyle, Preset
 from shareai_cli.config.reading import Source, Table, listed, shown, suggestion
-from shareai_cli.config.settings import CheckStyle, NetworkSettings, Preset, ProviderSettings, TimeLimits
+from shareai_cli.config.settings import NetworkSettings, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.secrets import SecretReference, looks_like_key, parse_reference
 from shareai_cli.types import NODE
@@ -19,26 +20,29 @@ PROVIDER_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 DEFAULT_CHECK = "/models"
 """What speaks the OpenAI API lists its models there, free of charge."""
 
-_KNOWN = ("preset", "base_url", "keys", "timeouts", "check", "check_style", "price_as", "stream_usage",
-          "models", "allow_http", "headers", "proxy", "ca_file")  # fmt: skip
+_KNOWN = ("preset", "base_url", "keys", "timeouts", "check", "key_style", "check_style", "price_as",
+          "stream_usage", "models", "allow_http", "headers", "proxy", "ca_file")  # fmt: skip
 _PHASES = ("connect", "head", "content", "gap", "total")
 _LONGEST_WAIT = 86_400.0
 _MOST_KEYS = 100
 _MOST_MODELS = 10_000
 
 
-def preset_provider(preset: Preset, environ: Mapping[str, str], network: NetworkSettings) -> ProviderSettings:
+def preset_provider(
+    preset: Preset, base_url: str, environ: Mapping[str, str], network: NetworkSettings
+) -> ProviderSettings:
     """Return a provider of which nothing but the preset is declared; raises `ConfigurationError`."""
     return ProviderSettings(
         name=preset.name,
         preset=preset.name,
-        base_url=preset.base_url,
+        base_url=base_url,
         keys=_customary_keys(preset, environ),
         check=preset.check,
-        check_style=preset.check_style,
-        price_as=preset.price_as,
+        key_style=preset.key_style,
+        check_style=preset.check_style or preset.key_style,
+        price_as=preset.price_as or None,
         stream_usage=preset.stream_usage,
-        egress=way_out(preset.base_url, network, environ),
+        egress=way_out(base_url, network, environ),
     )
 
 
@@ -57,12 +61,11 @@ def read_provider(
         raise source.error(path, problem)
     table = Table(source, path, value, _KNOWN)
     preset = _preset(table, name, presets)
-    base_url, host = _base_url(source, table, name, preset, presets)
-    is_own_address = preset is not None and base_url == preset.base_url
+    base_url, host = _base_url(source, table, name, preset, presets, environ)
     keys = _keys(source, table, name)
     if keys is None:
-        keys = _customary_keys(preset, environ) if preset is not None and is_own_address else ()
-        if preset is not None and not is_own_address:
+        keys = _customary_keys(preset, environ) if preset is not None else ()
+        if preset is not None and keys and not preset.owns(base_url):
             raise source.error(
                 path,
                 f"keys has to say which keys go to an address that is not {preset.title}'s own.",
@@ -75,6 +78,7 @@ def read_provider(
             "the keys would cross the network unencrypted.",
             hint="Use https://, or set allow_http = true where that network is trusted.",
         )
+    key_style = _style(table, "key_style", preset.key_style if preset is not None else "bearer")
     return ProviderSettings(
         name=name,
         preset=preset.name if preset is not None else None,
@@ -82,10 +86,8 @@ def read_provider(
         keys=keys,
         timeouts=_timeouts(table),
         check=_check(table, preset.check if preset is not None else DEFAULT_CHECK),
-        check_style=cast(
-            CheckStyle,
-            table.choice("check_style", preset.check_style if preset else "bearer", get_args(CheckStyle)),
-        ),
+        key_style=key_style,
+        check_style=_style(table, "check_style", (preset and preset.check_style) or key_style),
         price_as=table.text("price_as", preset.price_as if preset else None, limit=64) or None,
         stream_usage=table.flag("stream_usage", preset.stream_usage if preset else True),
         models=table.texts("models", most=_MOST_MODELS, limit=512),
@@ -123,10 +125,21 @@ def _preset(table: Table, name: str, presets: Mapping[str, Preset]) -> Preset | 
 
 
 def _base_url(
-    source: Source, table: Table, name: str, preset: Preset | None, presets: Mapping[str, Preset]
+    source: Source,
+    table: Table,
+    name: str,
+    preset: Preset | None,
+    presets: Mapping[str, Preset],
+    environ: Mapping[str, str],
 ) -> tuple[str, str]:
-    default = preset.base_url if preset is not None else None
+    default = preset.address(environ) if preset is not None and not table.has("base_url") else None
     text = table.text("base_url", default)
+    if text is None and preset is not None and preset.blank is not None:
+        raise source.error(
+            ("providers", name),
+            f"base_url is missing: it has your {preset.blank.name} in it.",
+            hint=f'base_url = "{preset.template}", or set {preset.blank.variables[0]}',
+        )
     if text is None:
         raise source.error(
             ("providers", name),
@@ -158,8 +171,14 @@ def _keys(source: Source, table: Table, name: str) -> tuple[SecretReference, ...
     return tuple(found)
 
 
+def _style(table: Table, key: str, default: KeyStyle) -> KeyStyle:
+    return cast(KeyStyle, table.choice(key, default, get_args(KeyStyle)))
+
+
 def _customary_keys(preset: Preset, environ: Mapping[str, str]) -> tuple[SecretReference, ...]:
     variables: Sequence[str] = preset.key_variables
+    if not variables:
+        return ()
     chosen = next((name for name in variables if environ.get(name, "").strip()), variables[0])
     return (SecretReference("env", chosen),)
 

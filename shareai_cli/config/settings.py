@@ -9,32 +9,13 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType, field
 
 from shareai_cli.config.egress import Authority, Egress, Proxy
+from shareai_cli.config.preset import KeyStyle
 from shareai_cli.secrets import Secret, SecretReference
 from shareai_cli.types import LocalModel, Target
 
 Strategy = Literal["priority", "weighted"]
-CheckStyle = Literal["bearer", "anthropic"]
-"""How the free call presents the key: as a bearer token, or as `x-api-key` with `anthropic-version`."""
 
 MEBIBYTE = 1 << 20
-
-
-class Preset(Struct, frozen=True):
-    """What is known of a provider before anything is declared."""
-
-    name: str
-    title: str
-    """The name as its owner writes it."""
-    base_url: str
-    key_variables: tuple[str, ...]
-    """The variables in which its key is customarily kept, the first one first."""
-    check: str
-    """Path under the base URL whose GET is free and refuses a wrong key."""
-    price_as: str
-    """The provider's id in genai-prices."""
-    check_style: CheckStyle = "bearer"
-    stream_usage: bool = True
-    """Whether it takes `stream_options.include_usage`."""
 
 
 class TimeLimits(Struct, frozen=True):
@@ -104,8 +85,10 @@ class ProviderSettings(Struct, frozen=True):
     """Its time limits."""
     check: str | None = None
     """Path under the base URL whose GET is free; None where there is none."""
-    check_style: CheckStyle = "bearer"
-    """How that call presents the key."""
+    key_style: KeyStyle = "bearer"
+    """How requests present the key."""
+    check_style: KeyStyle = "bearer"
+    """How the free call presents it."""
     price_as: str | None = None
     """Under which of genai-prices' providers its prices are looked up."""
     stream_usage: bool = True

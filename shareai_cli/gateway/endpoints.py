@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from shareai_cli import __version__
-from shareai_cli.config import CheckStyle, Egress, Header, ProviderSettings, TimeLimits
+from shareai_cli.config import Egress, Header, KeyStyle, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.gateway.hiding import without_key
 from shareai_cli.gateway.pools import PoolFactory
@@ -41,20 +41,14 @@ class EndpointKey:
     def __repr__(self) -> str:
         return f"<EndpointKey {self.reference} {self.fingerprint}>"
 
-    def authorization(self) -> bytes:
-        """Return the header line that presents this key; empty for a provider that takes none."""
+    def presented(self, style: KeyStyle) -> bytes:
+        """Return the header lines that present this key; empty for a provider that takes none."""
         if self._secret is None:
             return b""
-        return b"Authorization: Bearer " + self._secret.reveal().encode("latin-1") + b"\r\n"
-
-    def presented(self, style: CheckStyle) -> bytes:
-        """Return the header lines that present this key for a free call."""
-        if style == "bearer" or self._secret is None:
-            return self.authorization()
-        return b"x-api-key: %b\r\nanthropic-version: %b\r\n" % (
-            self._secret.reveal().encode("latin-1"),
-            ANTHROPIC_VERSION,
-        )
+        key = self._secret.reveal().encode("latin-1")
+        if style == "anthropic":
+            return b"x-api-key: %b\r\nanthropic-version: %b\r\n" % (key, ANTHROPIC_VERSION)
+        return (b"api-key: %b\r\n" if style == "api-key" else b"Authorization: Bearer %b\r\n") % key
 
     def hide(self, data: bytes) -> bytes:
         """Take this key, and what is secret beside it, out of what an upstream sent back."""
@@ -92,7 +86,7 @@ class Endpoint:
         self.timeouts = Timeouts(limits.connect, limits.total, limits.total)
         self.stream_timeouts = Timeouts(limits.connect, min(limits.head, limits.total), limits.total)
         for key in keys:
-            fields = key.authorization() + b"Content-Type: application/json\r\n"
+            fields = key.presented(settings.key_style) + b"Content-Type: application/json\r\n"
             key.head = self._head(b"POST", "/chat/completions", fields)
 
     def __repr__(self) -> str:

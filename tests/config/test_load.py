@@ -183,7 +183,11 @@ def test_an_impossible_address_is_refused(
         ("[providers.openai]\nkeys = [1]", 2, "keys[0]: should be a text"),
         ("[providers.openai]\nkeys = [\n  'env:A',\n  'env:A',\n]", 4, "keys[1]: env:A is there twice"),
         ("[providers.openai]\ncheck = 'models'", 2, "should be a path under base_url"),
-        ("[providers.openai]\ncheck_style = 'x'", 2, "It takes bearer or anthropic."),
+        ("[providers.openai]\ncheck_style = 'x'", 2, "It takes bearer, api-key or anthropic."),
+        ("[providers.openai]\nkey_style = 'x'", 2, "It takes bearer, api-key or anthropic."),
+        ("[providers.azure]", 1, "it has your resource in it. base_url = \"https://RESOURCE.openai.azure.com"),
+        ("[providers.azure]\nbase_url = 'https://a.b.openai.azure.com/openai/v1'", 1, "OpenAI's own"),
+        ("[providers.azure]\nbase_url = 'https://x.example/openai/v1'", 1, "not Azure OpenAI's own"),
         ("[providers.openai]\nmodels = ['a', 'a']", 2, "'a' is there twice"),
         ("[providers.openai]\nmodels = ['a\\nb', \"a\\nb\"]", 2, "cannot be printed"),
         ("[providers.openai.timeouts]\nhaed = 1", 2, "timeouts.haed: unknown key. Did you mean head"),
@@ -232,11 +236,38 @@ def test_a_mistake_names_file_line_key_and_what_was_meant(text: str, line: int, 
         "[providers.x]\nbase_url = 'https://bücher.example/v1'\nkeys = ['env:A']",
         "[providers.openai]\nbase_url = 'https://proxy.example/v1'\nkeys = []",
         "[providers.work]\npreset = 'openai'\nkeys = ['env:WORK']",
+        "[providers.azure]\nbase_url = 'https://My-Company.openai.azure.com/openai/v1'",
+        "[providers.ollama]\nbase_url = 'http://box.example:11434/v1'",
     ],
 )
 def test_addresses_that_keep_keys_safe_are_taken(text: str) -> None:
     """Plain HTTP on this machine, or without a key, or where it is allowed in so many words."""
     assert len(read(text).providers) == 1
+
+
+def test_azure_is_reached_where_its_resource_is_and_in_its_own_way() -> None:
+    """A variable fills the address in where the file does not; its key is presented as Azure wants it."""
+    azure = read("[providers.azure]", {"AZURE_RESOURCE_NAME": "my-company"}).providers["azure"]
+    assert azure.base_url == "https://my-company.openai.azure.com/openai/v1"
+    assert [key.name for key in azure.keys] == ["env:AZURE_OPENAI_API_KEY"]
+    assert (azure.key_style, azure.check_style) == ("api-key", "api-key")
+    own = read("[providers.x]\nbase_url = 'https://x'\nkey_style = 'anthropic'").providers["x"]
+    assert (own.key_style, own.check_style) == ("anthropic", "anthropic")
+
+
+def test_a_key_without_the_rest_of_its_address_makes_no_provider(paths: Paths) -> None:
+    """Nobody knows where to ask; with the region it is found as any other."""
+    environ = {"AWS_BEARER_TOKEN_BEDROCK": "x"}
+    assert load(paths, environ, presets=PRESETS).providers == {}
+    found = load(paths, {**environ, "AWS_REGION": "eu-west-1"}, presets=PRESETS)
+    assert found.providers["bedrock"].base_url == "https://bedrock-mantle.eu-west-1.api.aws/v1"
+    assert found.discovered == ("AWS_BEARER_TOKEN_BEDROCK",)
+
+
+def test_an_engine_on_this_machine_is_declared_by_its_name() -> None:
+    """It needs no key."""
+    ollama = read("[providers.ollama]").providers["ollama"]
+    assert (ollama.base_url, ollama.keys) == ("http://127.0.0.1:11434/v1", ())
 
 
 def test_a_check_can_be_switched_off() -> None:

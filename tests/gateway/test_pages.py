@@ -120,6 +120,17 @@ async def test_a_key_is_presented_as_the_provider_wants_it() -> None:
         assert "x-api-key" not in asked.headers
 
 
+async def test_azure_gets_the_key_in_its_own_header_everywhere() -> None:
+    """In requests and free calls alike, and in no other header."""
+    async with (
+        FaultUpstream(models=model_list("m")) as a,
+        Gate({"a": a}, key_style="api-key", check_style="api-key") as gate,
+    ):
+        assert (await gate.ask("m")).status == 200
+        assert [one.headers["api-key"] for one in a.requests] == [provider_key("a")] * 2
+        assert not any("authorization" in one.headers for one in a.requests)
+
+
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
