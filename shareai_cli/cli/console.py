@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shareai_cli.cli.program import as_called
+
 SCHEMA = 1
 """The version of every `--json` output; grows when a field changes its meaning or goes."""
 
@@ -25,8 +27,8 @@ def print_line(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Tell the person something that is not data: on stderr."""
-    sys.stderr.write(f"{printable(text)}\n")
+    """Tell the person something that is not data: on stderr, its commands as this program was called."""
+    sys.stderr.write(f"{printable(as_called(text))}\n")
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+from shareai_cli.cli.program import as_called
 from shareai_cli.errors import ExitCode, ShareAIError
 
 INTERRUPTED = 130
@@ -81,7 +82,7 @@ def _report_usage(error: BaseException) -> int:
 def _say(message: str, hint: str | None = None) -> None:
     sys.stderr.write(f"shareai: {message}\n")
     if hint:
-        sys.stderr.write(f"  {hint}\n")
+        sys.stderr.write(f"  {as_called(hint)}\n")
 
 
 def _silence(descriptor: int) -> None:

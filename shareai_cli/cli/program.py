@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -19,3 +20,14 @@ def program() -> str:
     except OSError:
         is_it = True
     return "shareai" if is_it else shlex.quote(called)
+
+
+def as_called(text: str) -> str:
+    """Return a text whose commands begin as one has to type them here.
+
+    Whoever writes a hint, here or in a layer below, writes `shareai COMMAND`, as if the name could be found.
+    """
+    from shareai_cli.cli.app import COMMANDS
+
+    no_path, a_command = r"(?<![\w/\\.-])", rf"(?= (?:--\w|(?:{'|'.join(COMMANDS)})\b))"
+    return re.sub(f"{no_path}shareai{a_command}", lambda _: program(), text)
