@@ -49,6 +49,16 @@ class Paths(Struct, frozen=True):
         return self.state / "first-key"
 
     @property
+    def chat_key_file(self) -> Path:
+        """The client's key that `shareai chat` presents (0600)."""
+        return self.state / "chat-key"
+
+    @property
+    def chat_history_file(self) -> Path:
+        """The lines typed into `shareai chat` (0600)."""
+        return self.state / "chat-history"
+
+    @property
     def secrets(self) -> Path:
         """Folder of keys taken from standard input, each a 0600 file."""
         return self.config_file.parent / "secrets"

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "init": "Find keys, engines and models here, and propose a configuration.",
         "serve": "Start the gateway.",
+        "chat": "Talk to a model, or have one question answered.",
         "status": "Show what the gateway does, and how its targets stand.",
         "usage": "Report requests, tokens and costs.",
         "explain": "Tell what happened to a request.",

@@ -1,0 +1,119 @@
+"""Shows several answers side by side while they come, and whole at their end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from itertools import zip_longest
+from types import TracebackType
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+
+from shareai_cli.cli.chat.markdown import GrowingMarkdown, Line
+from shareai_cli.cli.chat.screen import SPARE_ROWS, segments, waiting
+from shareai_cli.cli.chat.text import harmless
+from shareai_cli.types import Clock
+
+LEAST_WIDTH: Final = 36
+"""Cells of a column below which answers stand one below the other."""
+
+GAP: Final = " │ "
+
+
+def fits(console: Console, columns: int) -> bool:
+    """Tell whether the terminal is wide enough for that many columns."""
+    return _width(console, columns) >= LEAST_WIDTH
+
+
+class Column:
+    """One answer's text, as lines."""
+
+    def __init__(self, heading: str, console: Console) -> None:
+        self.heading = harmless(heading)
+        self._text = GrowingMarkdown(console)
+        self._finished: list[Line] = []
+
+    def add(self, text: str) -> None:
+        """Take in the next piece."""
+        self._text.add(text)
+
+    def lines(self, width: int, *, is_last: bool = False) -> list[Line]:
+        """Return all lines of what has come."""
+        self._finished += self._text.take_finished(width, is_last=is_last)
+        return self._finished + self._text.growing_lines(width)
+
+
+class ColumnsScreen:
+    """Draws the ends of all columns while they grow; `print_whole` prints them once nothing more comes."""
+
+    def __init__(self, console: Console, columns: Sequence[Column], clock: Clock = time.monotonic) -> None:
+        self._console = console
+        self._columns = columns
+        self._clock = clock
+        self._began = clock()
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> ColumnsScreen:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def draw(self) -> None:
+        """See `Screen`."""
+        width = _width(self._console, len(self._columns))
+        rows = max(1, self._console.height - SPARE_ROWS - 1)
+        pause = waiting(self._clock() - self._began)
+        blocks = [
+            [_heading(column.heading), *(column.lines(width)[-rows:] or [pause])] for column in self._columns
+        ]
+        self._live.update(segments(_side_by_side(blocks, width)), refresh=True)
+
+    def print_whole(self, footers: Sequence[Sequence[str]]) -> None:
+        """Print every column from its beginning to its end, with some lines below."""
+        width = _width(self._console, len(self._columns))
+        texts = [column.lines(width, is_last=True) for column in self._columns]
+        tallest = max(map(len, texts))
+        blocks = []
+        for column, text, footer in zip(self._columns, texts, footers, strict=True):
+            padding: list[Line] = [[]] * (tallest - len(text) + 1)
+            notes = [line for note in footer for line in _folded(self._console, note, width)]
+            blocks.append([_heading(column.heading), *text, *padding, *notes])
+        self._console.print(segments(_side_by_side(blocks, width)), end="")
+        sys.stdout.flush()
+
+
+def _width(console: Console, columns: int) -> int:
+    """Return the cells that each column has."""
+    return (console.width - len(GAP) * (columns - 1)) // columns
+
+
+def _heading(text: str) -> Line:
+    return [Segment(text, Style(bold=True))]
+
+
+def _folded(console: Console, text: str, width: int) -> list[Line]:
+    options = console.options.update(width=width, height=None)
+    return console.render_lines(Text(harmless(text), style="dim"), options, pad=False)
+
+
+def _side_by_side(blocks: Sequence[Sequence[Line]], width: int) -> list[Line]:
+    """Return blocks of lines as one, each line cut or filled to its column's width."""
+    rows = []
+    for cells in zip_longest(*blocks, fillvalue=[]):
+        row: Line = []
+        for number, cell in enumerate(cells):
+            if number:
+                row.append(Segment(GAP, Style(dim=True)))
+            row += Segment.adjust_line_length(list(cell), width)
+        rows.append(row)
+    return rows
