@@ -64,9 +64,11 @@ class Terminal:
 @contextmanager
 def terminal(*arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Terminal]:
     """Run a command line at a terminal of its own for the length of a block."""
-    import pty  # POSIX alone has it
-
     assert sys.platform != "win32"
+    import fcntl
+    import pty
+    import termios
+
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*PROGRAM, *arguments],
@@ -75,6 +77,8 @@ def terminal(*arguments: str, environ: Mapping[str, str] | None = None) -> Itera
         stderr=theirs,
         env={**os.environ, "TERM": "xterm-256color", **(environ or {})},
         start_new_session=True,
+        # Ctrl-C means the process only where the terminal is its session's own.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(theirs)
     try:
