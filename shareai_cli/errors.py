@@ -18,6 +18,7 @@
     ├── EngineFailed                 500
     ├── UpstreamError                what was asked for could not be had from a provider or node
     │   ├── NoTargetLeft             503
+    │   ├── KeyRefused               502
     │   ├── ConnectionRefused        ┐
     │   ├── ConnectionReset          │
     │   ├── UpstreamTimeout          │ one attempt's failure; `outcome` names it in the accounts
@@ -219,6 +220,14 @@ class NoTargetLeft(UpstreamError):
 
     status = 503
     code = "no_target_available"
+
+
+class KeyRefused(UpstreamError):
+    """A provider does not accept the key that it was shown."""
+
+    code = "key_refused"
+    retry_useless = True
+    exit_code = ExitCode.AUTHENTICATION
 
 
 class ConnectionRefused(UpstreamError):
