@@ -11,8 +11,7 @@ import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
-from shareai_cli.cli.invocation import Invocation, invocation
-from shareai_cli.cli.program import program
+from shareai_cli.cli.invocation import invocation
 
 if TYPE_CHECKING:
     from shareai_cli.node.facts import NodeFacts
@@ -39,6 +38,7 @@ def register(
 
     from shareai_cli.catalog.gguf import inspect
     from shareai_cli.cli.state import open_admin
+    from shareai_cli.client import HttpAdmin
     from shareai_cli.node.facts import find_facts
     from shareai_cli.paths import absolute
     from shareai_cli.types import NodeRegistration
@@ -53,6 +53,7 @@ def register(
     node = NodeRegistration(facts.hostname or "this machine", msgspec.to_builtins(facts), served)
     with open_admin(run.paths) as admin:
         info = admin.register_node(node)
+        is_gateway = isinstance(admin, HttpAdmin)
     if as_json:
         print_json({"node": info, "file": settings.source})
         return
@@ -60,7 +61,8 @@ def register(
     print_line(
         f"It serves {', '.join(f'node/{name}' for name in served)}." if served else "It serves no model yet."
     )
-    _advise(run, [path.stem for path in files] or served, facts.llama)
+    asked_for = [one.id for one in settings.local.models if Path(one.path) in files]
+    _advise(asked_for or served, facts.llama, is_gateway)
 
 
 @command(app, "list", example="shareai node list")
@@ -91,18 +93,17 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
         )
 
 
-def _advise(run: Invocation, models: Sequence[str], has_llama: bool) -> None:
-    from shareai_cli.client import find_gateway
+def _advise(models: Sequence[str], has_llama: bool, gateway_runs: bool) -> None:
     from shareai_cli.node.models import INSTALL_HINT
 
     if not has_llama:
         note(f"llama.cpp is not installed here: {INSTALL_HINT}")
     elif not models:
-        note(f"Next: {program()} node register ~/models/MODEL.gguf")
-    elif find_gateway(run.paths) is not None:
+        note("Next: shareai node register ~/models/MODEL.gguf")
+    elif gateway_runs:
         note(f"Next: ask for the model {models[0]}.")
     else:
-        note(f"Next: {program()} serve, then ask for the model {models[0]}.")
+        note(f"Next: shareai serve, then ask for the model {models[0]}.")
 
 
 def _machine(facts: NodeFacts) -> str:
