@@ -6,40 +6,58 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from shareai_cli import __version__
+from shareai_cli.cli.commands import Group
 from shareai_cli.cli.failures import end_output, report
 from shareai_cli.cli.invocation import Invocation
-from shareai_cli.errors import UsageError
 
-COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
+PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
-        "init": "Find keys, engines and models here, and propose a configuration.",
-        "serve": "Start the gateway.",
-        "chat": "Talk to a model, or have one question answered.",
-        "status": "Show what the gateway does, and how its targets stand.",
-        "usage": "Report requests, tokens and costs.",
-        "explain": "Tell what happened to a request.",
-        "provider": "Add, list, test and remove cloud providers.",
-        "route": "Add, list, show and remove routes: public model names.",
-        "key": "Create, list and revoke the keys of clients.",
-        "node": "Register this machine's models, list nodes.",
-        "config": "Check and show the configuration.",
-        "completion": "Print the completion script of a shell.",
+        "Start": {
+            "init": "Find keys, engines and models here, and propose a configuration.",
+            "serve": "Start the gateway.",
+        },
+        "Ask": {
+            "chat": "Talk to a model, or have one question answered.",
+            "models": "List the models that can be asked for.",
+        },
+        "See": {
+            "status": "Show what the gateway does, and how its targets stand.",
+            "usage": "Report requests, tokens and costs.",
+            "explain": "Tell what happened to a request.",
+            "doctor": "Find what is wrong with this installation, and what mends it.",
+        },
+        "Change": {
+            "provider": "Add, list, test and remove cloud providers.",
+            "model": "Add and remove models of this machine.",
+            "route": "Add, list, show and remove routes: public model names.",
+            "key": "Create, list and revoke the keys of clients.",
+            "node": "Register this machine's models, list nodes.",
+            "config": "Check and show the configuration.",
+        },
+        "Scripts": {
+            "completion": "Print the completion script of a shell.",
+        },
     }
 )
-"""Each command and what the help says of it; its module is `shareai_cli.cli.NAME`, which has `app`."""
+"""Each command by what a person wants, and what the help says of it.
+
+Its module is `shareai_cli.cli.NAME`, which has `app`; where there is no such module there is no command.
+"""
+
+COMMANDS: Final = MappingProxyType({name: text for panel in PANELS.values() for name, text in panel.items()})
+
+_WIDEST: Final = max(map(len, COMMANDS))
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """Imports a command's module when that command is asked for, and no other."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -55,31 +73,14 @@ class LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that the arguments name; an unknown one is refused with the nearest."""
-        name = args[0]
-        known = self.list_commands(ctx)
-        if name not in known and not name.startswith("-"):
-            near = get_close_matches(name[:80], known, n=1, cutoff=0.5)
-            raise UsageError(
-                f"There is no command {_shown(name)}.",
-                hint=f"Did you mean shareai {near[0]}?" if near else "shareai --help lists them.",
-            )
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands from the table, importing none of them."""
-        rows = [(name, COMMANDS[name]) for name in self.list_commands(ctx)]
-        if rows:
-            with formatter.section("Commands"):
-                formatter.write_dl(rows)
-
-
-def _shown(word: str) -> str:
-    """Return a word of the command line for a message; it may be a key typed by mistake."""
-    from shareai_cli.secrets import conceal
-
-    return conceal(word[:80]) if word.isprintable() else "of that name"
+        """Write the commands of each panel from the table, importing none of them."""
+        known = self.list_commands(ctx)
+        for title, panel in PANELS.items():
+            rows = [(name.ljust(_WIDEST), text) for name, text in panel.items() if name in known]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 app = typer.Typer(
@@ -105,6 +106,7 @@ def root(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="PATH", help="Use this configuration file.")
     ] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -116,6 +118,7 @@ def root(
     """
     invocation: Invocation = context.obj
     invocation.config_file = config
+    invocation.no_input = invocation.no_input or no_input
     invocation.debug = invocation.debug or debug
 
 
@@ -127,7 +130,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     invocation = Invocation(os.environ if environ is None else environ)
     if "_SHAREAI_COMPLETE" in invocation.environ:
         return _complete()
-    arguments = _take_debug(arguments, invocation)
+    arguments = _take_flags(arguments, invocation)
     try:
         command = typer.main.get_command(app)
         code = command.main(list(arguments), prog_name="shareai", standalone_mode=False, obj=invocation)
@@ -150,9 +153,11 @@ def _complete() -> int:
     return 0
 
 
-def _take_debug(arguments: Sequence[str], invocation: Invocation) -> list[str]:
-    """Take `--debug` out of the arguments wherever it stands: who needs it adds it at the end."""
+def _take_flags(arguments: Sequence[str], invocation: Invocation) -> list[str]:
+    """Take the flags of every command out of the arguments: who needs one adds it at the end."""
     arguments = list(arguments)
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    invocation.debug = "--debug" in arguments[:end]
-    return [item for item in arguments[:end] if item != "--debug"] + arguments[end:]
+    flags, rest = arguments[:end], arguments[end:]
+    invocation.debug = "--debug" in flags
+    invocation.no_input = "--no-input" in flags
+    return [item for item in flags if item not in ("--debug", "--no-input")] + rest

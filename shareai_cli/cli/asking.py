@@ -9,16 +9,34 @@ from typing import Annotated
 import typer
 
 from shareai_cli.cli.console import note, printable
+from shareai_cli.cli.invocation import Invocation
+from shareai_cli.errors import ExitCode, UsageError
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-NoInputOption = Annotated[bool, typer.Option("--no-input", help="Never ask anything.")]
 
 _YES_OR_NO: Mapping[str, str] = {"y": "yes", "n": "no"}
 
 
-def can_ask(*, no_input: bool = False) -> bool:
-    """Tell whether somebody is there who can be asked."""
-    return not no_input and sys.stdin.isatty() and sys.stderr.isatty()
+def can_ask(run: Invocation) -> bool:
+    """Tell whether somebody is there who can be asked, and wants to be."""
+    return not run.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agree(run: Invocation, question: str, *, yes: bool) -> None:
+    """Return where a person agrees to what cannot be undone, or `--yes` said so before.
+
+    Raises `UsageError` where nobody can be asked, `typer.Exit` where the answer is no.
+    """
+    if yes:
+        return
+    if not can_ask(run):
+        raise UsageError(
+            "Nothing was changed: this wants to be confirmed, and nobody can be asked here.",
+            hint="--yes confirms it.",
+        )
+    if not confirm(question, default=False):
+        note("Nothing was changed.")
+        raise typer.Exit(ExitCode.FAILURE)
 
 
 def confirm(question: str, *, default: bool = True) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any
 
 from shareai_cli.cli.program import as_called
 from shareai_cli.errors import ExitCode, ShareAIError
@@ -66,17 +67,30 @@ def _report(error: BaseException, *, debug: bool) -> int:
     return int(ExitCode.FAILURE)
 
 
-def _report_usage(error: BaseException) -> int:
+def _report_usage(error: Any) -> int:
     """Say what click found wrong with the command line; what was typed may be a key by mistake."""
     from shareai_cli.secrets import conceal
 
-    context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(f"{error.format_message()}\n")  # type: ignore[attr-defined]  # click's, see the caller
-        return int(ExitCode.USAGE)
-    hint = f"{context.command_path} --help" if context is not None else None
-    _say(conceal(error.format_message()), hint)  # type: ignore[attr-defined]  # click's, see the caller
+    kind, context = type(error).__name__, getattr(error, "ctx", None)
+    if kind == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error.format_message()}\n")
+    elif kind == "NoSuchOption" and context is not None:
+        _say(
+            f"There is no option {conceal(error.option_name[:80])}.", _option_hint(error.option_name, context)
+        )
+    else:
+        hint = f"{context.command_path} --help" if context is not None else None
+        _say(conceal(" ".join(error.format_message().split())), hint)
     return int(ExitCode.USAGE)
+
+
+def _option_hint(name: str, context: Any) -> str:
+    """Return the nearest option of a command, or of those that every command takes; else where they are."""
+    from shareai_cli.nearest import nearest
+
+    own = [name for one in context.command.get_params(context) for name in one.opts if name[:2] == "--"]
+    near = nearest(name, (*own, "--debug", "--no-input"))
+    return f"Did you mean {near}?" if near else f"{context.command_path} --help"
 
 
 def _say(message: str, hint: str | None = None) -> None:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from shareai_cli.cli.asking import NoInputOption, YesOption, can_ask, choose, confirm
+from shareai_cli.cli.asking import YesOption, can_ask, choose, confirm
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line
 from shareai_cli.cli.invocation import Invocation, invocation
-from shareai_cli.cli.program import program
 from shareai_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ def init(
         ),
     ] = None,
     yes: YesOption = False,
-    no_input: NoInputOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find keys, engines and models on this machine, and propose a configuration of them.
@@ -58,7 +56,7 @@ def init(
     """
     run = invocation(context)
     settings, found = _settings(run), _look(run, port, tell=not as_json)
-    asks = can_ask(no_input=no_input or yes or as_json)
+    asks = can_ask(run) and not (yes or as_json)
     proposal = _propose(found, settings, first, asks=asks)
     before, after = run.editor().preview(proposal.extension.extend)
     is_new = not proposal.extension.is_empty
@@ -131,7 +129,7 @@ def _ask_to_write(run: Invocation, *, asks: bool) -> None:
     """Return where it may be written; else raise what ends the command."""
     if not asks:
         raise UsageError(
-            "Nothing was written: nobody can be asked here.", hint=f"{program()} init --yes writes it."
+            "Nothing was written: nobody can be asked here.", hint="shareai init --yes writes it."
         )
     if not confirm(f"Write it to {run.file}?"):
         note("Nothing was written.")
@@ -188,24 +186,24 @@ def _advise_route(settings: Settings, proposal: Proposal) -> None:
     names = [*(one.target.name for one in route.targets), *(target.name for target in proposal.stand_ins)]
     if route.strategy == "priority":
         words = " ".join(map(shlex.quote, [route.name, *names]))
-        note(f"To let it stand in on the route {route.name} too: {program()} route add {words}")
+        note(f"To let it stand in on the route {route.name} too: shareai route add {words}")
 
 
 def _next_step(run: Invocation, proposal: Proposal) -> str:
     from shareai_cli.client import find_gateway
     from shareai_cli.node.models import INSTALL_HINT
 
-    shareai, settings = program(), _settings(run)
+    settings = _settings(run)
     if not settings.providers and not settings.local.models:
-        local = f"{shareai} model add PATH" if _machine().llama else INSTALL_HINT
-        return f"Next: {shareai} provider add openai, or for a local model: {local}"
+        local = "shareai model add PATH" if _machine().llama else INSTALL_HINT
+        return f"Next: shareai provider add openai, or for a local model: {local}"
     if any(provider.keys for provider in settings.providers.values()) and proposal.extension.providers:
-        check = f"{shareai} provider test, then "
+        check = "shareai provider test, then "
     else:
         check = ""
     if find_gateway(run.paths) is not None:
-        return f"Next: {check}{shareai} models; the gateway that runs takes it up by itself."
-    return f"Next: {check}{shareai} serve"
+        return f"Next: {check}shareai models; the gateway that runs takes it up by itself."
+    return f"Next: {check}shareai serve"
 
 
 def _print_json(run: Invocation, found: Found, proposal: Proposal, after: str, *, written: bool) -> None:

@@ -22,6 +22,8 @@ class Invocation:
         self.config_file: Path | None = None
         """What `--config` names."""
         self.debug = False
+        self.no_input = False
+        """Whether nobody is to be asked anything."""
 
     @property
     def paths(self) -> Paths:

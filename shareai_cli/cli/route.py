@@ -71,7 +71,8 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
 @command(app, "show", example="shareai route show chat")
 def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Show a route's targets, in order."""
-    from shareai_cli.config.reading import shown, suggestion
+    from shareai_cli.config.reading import shown
+    from shareai_cli.nearest import suggestion
 
     routes = invocation(context).settings().routes
     if name not in routes:

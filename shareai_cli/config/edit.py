@@ -20,10 +20,11 @@ from shareai_cli.config.load import load_text
 from shareai_cli.config.lock import locked
 from shareai_cli.config.preset import Preset
 from shareai_cli.config.provider import name_problem
-from shareai_cli.config.reading import decode, nearest, read_bytes, shown
+from shareai_cli.config.reading import decode, read_bytes, shown
 from shareai_cli.config.sections import ROUTE_NAME
 from shareai_cli.config.settings import RouteTarget, Settings, Strategy
 from shareai_cli.errors import ConfigurationError, StateError, UsageError
+from shareai_cli.nearest import nearest
 from shareai_cli.paths import absolute, make_private_folder
 from shareai_cli.secrets import SecretReference, write_private
 from shareai_cli.types import NODE, Target
@@ -58,32 +59,48 @@ class Editor:
 
         `keys` None leaves them to the preset. A provider declared already at another address is refused.
         """
+        return self._change(self._addition(name, base_url, preset, keys, allow_http))
+
+    def preview_provider(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        preset: str | None = None,
+        keys: Sequence[SecretReference] | None = None,
+        allow_http: bool = False,
+    ) -> Settings:
+        """Return the settings that `add_provider` would leave, writing nothing; raises as it does."""
+        _, changed = self.preview(self._addition(name, base_url, preset, keys, allow_http))
+        return self._check(changed)
+
+    def replace_key(self, name: str, former: SecretReference, new: SecretReference) -> Settings:
+        """Put a key in the place of one of a provider's; refused where the provider has not that one."""
 
         def change(document: Document) -> None:
-            providers = _section(document, "providers")
-            known = name in providers
-            entry = providers[name] if known else _entry(providers)
-            if known and base_url is not None and entry.get("base_url", base_url) != base_url:
-                raise UsageError(
-                    f"The provider '{name}' is declared already, at another address.",
-                    hint=f"shareai provider remove {name}, or choose another name.",
-                )
-            if preset is not None:
-                entry["preset"] = preset
-            if base_url is not None:
-                entry["base_url"] = base_url
-            if allow_http:
-                entry["allow_http"] = True
-            if keys is not None:
-                former = self._check(tomlkit.dumps(document)).providers[name].keys if known else ()
-                implied = () if "keys" in entry else former
-                _extend(entry, "keys", [key.name for key in (*implied, *keys)])
-            if not known:
-                providers[name] = entry
+            keys, array = self._keys(document, name)
+            place = _place(name, keys, former)
+            if new in keys:
+                del array[place]
+            else:
+                array[place] = new.name
 
-        problem = name_problem(name)
-        if problem is not None:
-            raise UsageError(f"{shown(name)}: {problem}")
+        return self._change(change)
+
+    def remove_key(self, name: str, key: SecretReference) -> Settings:
+        """Take one of a provider's keys out; refused where it is the only one."""
+
+        def change(document: Document) -> None:
+            keys, array = self._keys(document, name)
+            place = _place(name, keys, key)
+            if len(keys) == 1:
+                raise UsageError(
+                    f"{key.name} is the only key of {name}.",
+                    hint=f"shareai provider remove {name}, or give it another one: "
+                    f"shareai provider key rotate {name}",
+                )
+            del array[place]
+
         return self._change(change)
 
     def remove_provider(self, name: str) -> Settings:
@@ -177,6 +194,52 @@ class Editor:
         changed = self._changed(text, change)
         self._check(changed)
         return text, changed
+
+    def _addition(
+        self,
+        name: str,
+        base_url: str | None,
+        preset: str | None,
+        keys: Sequence[SecretReference] | None,
+        allow_http: bool,
+    ) -> Callable[[Document], None]:
+        problem = name_problem(name)
+        if problem is not None:
+            raise UsageError(f"{shown(name)}: {problem}")
+
+        def change(document: Document) -> None:
+            providers = _section(document, "providers")
+            known = name in providers
+            entry = providers[name] if known else _entry(providers)
+            if known and base_url is not None and entry.get("base_url", base_url) != base_url:
+                raise UsageError(
+                    f"The provider '{name}' is declared already, at another address.",
+                    hint=f"shareai provider remove {name}, or choose another name.",
+                )
+            if preset is not None:
+                entry["preset"] = preset
+            if base_url is not None:
+                entry["base_url"] = base_url
+            if allow_http:
+                entry["allow_http"] = True
+            if keys is not None:
+                former = self._check(tomlkit.dumps(document)).providers[name].keys if known else ()
+                implied = () if "keys" in entry else former
+                _extend(entry, "keys", [key.name for key in (*implied, *keys)])
+            if not known:
+                providers[name] = entry
+
+        return change
+
+    def _keys(self, document: Document, name: str) -> tuple[Sequence[SecretReference], Array]:
+        """Return a provider's keys and the list that names them, made where the preset implies them."""
+        providers = document.get("providers", {})
+        if name not in providers:
+            raise _unknown("provider", name, providers)
+        keys = self._check(tomlkit.dumps(document)).providers[name].keys
+        if "keys" not in providers[name]:
+            _extend(providers[name], "keys", [key.name for key in keys])
+        return keys, _array(providers[name], "keys")
 
     def _declare(self, document: Document, path: Path, name: str | None) -> None:
         declared = self._check(tomlkit.dumps(document)).local.models
@@ -283,12 +346,22 @@ def _array(table: Any, key: str) -> Array:
 def _remove(document: Document, section: str, name: str, noun: str) -> None:
     table: Mapping[str, object] = document.get(section, {})
     if name not in table:
-        near = nearest(name, table)
-        raise UsageError(
-            f"There is no {noun} {shown(name)} in the configuration.",
-            hint=f"Did you mean {near}?" if near else f"shareai {noun} list",
-        )
+        raise _unknown(noun, name, table)
     del document[section][name]
+
+
+def _unknown(noun: str, name: str, known: Mapping[str, object]) -> UsageError:
+    near = nearest(name, known)
+    return UsageError(
+        f"There is no {noun} {shown(name)} in the configuration.",
+        hint=f"Did you mean {near}?" if near else f"shareai {noun} list",
+    )
+
+
+def _place(name: str, keys: Sequence[SecretReference], key: SecretReference) -> int:
+    if key not in keys:
+        raise UsageError(f"{name} has no key {key.name}.", hint=f"shareai provider key list {name}")
+    return keys.index(key)
 
 
 def _routes_to(target: Target, settings: Settings) -> list[str]:

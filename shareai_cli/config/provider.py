@@ -10,9 +10,10 @@ from shareai_cli.config.address import check_base_url, is_loopback
 from shareai_cli.config.headers import read_headers
 from shareai_cli.config.network import read_authority, read_proxy, way_out
 from shareai_cli.config.preset import KeyStyle, Preset
-from shareai_cli.config.reading import Source, Table, listed, shown, suggestion
+from shareai_cli.config.reading import Source, Table, listed, shown
 from shareai_cli.config.settings import NetworkSettings, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
+from shareai_cli.nearest import suggestion
 from shareai_cli.secrets import SecretReference, looks_like_key, parse_reference
 from shareai_cli.types import NODE
 

@@ -6,12 +6,12 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from shareai_cli.config.positions import find_line
 from shareai_cli.errors import ConfigurationError
+from shareai_cli.nearest import suggestion
 from shareai_cli.secrets import MASK, conceal, looks_like_key
 
 SIZE_LIMIT = 1 << 20
@@ -242,20 +242,6 @@ def listed(names: Iterable[str]) -> str:
     """Return names as words: `a, b or c`."""
     *most, last = names
     return f"{', '.join(most)} or {last}" if most else last
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like `name`."""
-    found = get_close_matches(name[:80], list(known), n=1, cutoff=0.5)
-    return found[0] if found else None
-
-
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return the hint that names the nearest known name, else all of them."""
-    found = nearest(name, known)
-    if found is not None:
-        return f"Did you mean {found}?"
-    return f"Known: {', '.join(known)}." if known else "Nothing can stand here."
 
 
 def kind_of(value: object) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from shareai_cli.config.address import HIGHEST_PORT, is_host
-from shareai_cli.config.reading import KeyPath, Source, Table, kind_of, nearest, shown
+from shareai_cli.config.reading import KeyPath, Source, Table, kind_of, shown
 from shareai_cli.config.settings import (
     MEBIBYTE,
     LocalSettings,
@@ -19,6 +19,7 @@ from shareai_cli.config.settings import (
     Strategy,
 )
 from shareai_cli.errors import ConfigurationError
+from shareai_cli.nearest import nearest
 from shareai_cli.paths import absolute
 from shareai_cli.secrets import looks_like_key
 from shareai_cli.types import NODE, LocalModel, Target

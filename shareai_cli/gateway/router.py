@@ -6,9 +6,8 @@ unchecked; a bare model id, which means every target known to offer it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain
 
 from msgspec import Struct
 
@@ -16,10 +15,8 @@ from shareai_cli.config import RouteSettings, RouteTarget
 from shareai_cli.errors import UnknownModel
 from shareai_cli.gateway.exchange import Choice
 from shareai_cli.gateway.health import Standing, State
+from shareai_cli.nearest import nearest
 from shareai_cli.types import Target
-
-MOST_COMPARED = 1000
-"""Names that a wrong one is compared with: comparing costs some 5 us each, on the event loop."""
 
 
 class Plan(Struct, frozen=True):
@@ -56,10 +53,10 @@ def unknown_model(
     known = dict.fromkeys(chain(routes, chain.from_iterable(offers.values())))
     shown = model if len(model) <= 100 else model[:97] + "..."
     prefix, slash, _ = model.partition("/")
-    if slash and (close := difflib.get_close_matches(prefix[:100], providers, n=1)):
-        hint = f"Did you mean the provider '{close[0]}'?"
-    elif near := difflib.get_close_matches(model[:100], islice(known, MOST_COMPARED), n=1):
-        hint = f"Did you mean '{near[0]}'?"
+    if slash and (close := nearest(prefix, providers)):
+        hint = f"Did you mean the provider '{close}'?"
+    elif near := nearest(model, known):
+        hint = f"Did you mean '{near}'?"
     else:
         hint = "GET /v1/models lists what can be asked for."
     return UnknownModel(f"The model '{shown}' is not known here.", hint=hint, param="model")

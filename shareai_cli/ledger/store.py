@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ import msgspec
 
 from shareai_cli.errors import UsageError
 from shareai_cli.ledger.database import connect, understood
+from shareai_cli.nearest import nearest
 from shareai_cli.types import Caller, KeyInfo, NodeInfo, WallClock
 
 DEFAULT_TEAM: Final = "default"
@@ -147,8 +147,8 @@ def _find_key(connection: sqlite3.Connection, name: str) -> KeyInfo | None:
 
 def _unknown_key(connection: sqlite3.Connection, name: str) -> UsageError:
     rows = connection.execute("SELECT name FROM keys WHERE revoked_ms IS NULL").fetchall()
-    near = get_close_matches(name[:LONGEST_NAME], [row[0] for row in rows], n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else "'shareai key list' shows all keys."
+    near = nearest(name, [row[0] for row in rows])
+    hint = f"Did you mean '{near}'?" if near else "'shareai key list' shows all keys."
     return UsageError(f"There is no valid key named '{name[:LONGEST_NAME]}'.", hint=hint)
 
 

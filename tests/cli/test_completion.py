@@ -28,7 +28,7 @@ def test_an_unknown_shell_is_refused_with_the_known_ones() -> None:
     """As any other wrong value."""
     outcome = shareai("completion", "csh")
     assert outcome.code == 2
-    assert "'bash', 'zsh', 'fish', 'powershell'" in outcome.err
+    assert "It takes bash, zsh, fish or powershell." in outcome.err
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

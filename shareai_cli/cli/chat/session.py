@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Final
 
 from shareai_cli.cli.chat.lines import LineReader
 from shareai_cli.cli.chat.show import Show, Voice
 from shareai_cli.cli.console import print_line
 from shareai_cli.errors import ConfigurationError, ShareAIError, UsageError
+from shareai_cli.nearest import nearest
 from shareai_cli.node.models import INSTALL_HINT
 
 PROMPT: Final = "> "
@@ -85,19 +85,23 @@ class Session:
         if not text.startswith("/"):
             for voice in self._voices:
                 voice.conversation.ask(text.strip())
-            self._show.ask(self._voices)
+            self._ask()
             return
         name, _, rest = text[1:].strip().partition(" ")
         command = self._commands.get(name)
         if command is None:
-            near = get_close_matches(name[:40], self._commands, n=1)
+            near = nearest(name, self._commands)
             raise UsageError(
                 f"There is no /{name[:40]}.",
-                hint=f"Did you mean /{near[0]}?"
+                hint=f"Did you mean /{near}?"
                 if near
                 else "/help lists the commands. A question that begins with a slash needs a space before it.",
             )
         command(rest.strip())
+
+    def _ask(self) -> None:
+        self._show.ask(self._voices)
+        print_line()
 
     def _choose_model(self, names: str) -> None:
         if not names:
@@ -150,7 +154,7 @@ class Session:
             raise UsageError("There is no question yet.")
         for voice in self._voices:
             voice.conversation.take_back()
-        self._show.ask(self._voices)
+        self._ask()
 
     def _help(self, _: str) -> None:
         print_line(HELP)
