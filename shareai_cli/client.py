@@ -25,7 +25,15 @@ from shareai_cli.errors import (
 )
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret
-from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, RequestRow, UsageReport
+from shareai_cli.types import (
+    Grouping,
+    KeyInfo,
+    ModelListing,
+    NodeInfo,
+    NodeRegistration,
+    RequestRow,
+    UsageReport,
+)
 
 PREFIX: Final = "/admin/v1"
 LAST_REQUEST: Final = "last"
@@ -124,6 +132,9 @@ class GatewayAdmin(Admin, Protocol):
     def status(self) -> Status:
         """Return what the gateway does, and how its targets stand."""
 
+    def list_models(self) -> ModelListing:
+        """Return everything that can be asked for; may wait for providers, which have some seconds."""
+
 
 class GatewayAddress(Struct, frozen=True):
     """What the running gateway leaves beside the lock (0600): where it is, and what its admin API wants."""
@@ -190,6 +201,10 @@ class HttpAdmin:
     def status(self) -> Status:
         """See `GatewayAdmin`."""
         return self._ask("GET", "/status", Status)
+
+    def list_models(self) -> ModelListing:
+        """See `GatewayAdmin`."""
+        return self._ask("GET", "/models", ModelListing)
 
     def list_keys(self) -> Sequence[KeyInfo]:
         """See `Admin`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -26,7 +26,7 @@ from shareai_cli.errors import (
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
-from shareai_cli.types import Grouping, KeyInfo, NodeRegistration
+from shareai_cli.types import Grouping, KeyInfo, ModelListing, NodeRegistration
 from shareai_cli.wire.message import Request, Response
 
 PREFIX = "/admin/v1"
@@ -61,7 +61,7 @@ class AdminApi:
         *,
         status: Callable[[], Awaitable[Status]],
         config: Callable[[], Mapping[str, Any]],
-        models: Callable[[], Awaitable[Mapping[str, Sequence[str]]]],
+        models: Callable[[], Awaitable[ModelListing]],
         settled: Callable[[], Awaitable[None]],
         keys_changed: Callable[[], None],
         feed: Feed,
@@ -143,8 +143,8 @@ class AdminApi:
         section = request.path.rpartition("/")[2]
         return {section: self._config()[section]}
 
-    async def _list_models(self, _request: Request) -> Mapping[str, object]:
-        return {"models": await self._models()}
+    async def _list_models(self, _request: Request) -> ModelListing:
+        return await self._models()
 
     async def _list_nodes(self, _request: Request) -> Mapping[str, object]:
         return {"nodes": await asyncio.to_thread(self._admin.list_nodes)}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated
+from typing import Literal
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from shareai_cli.catalog.listing import UNKNOWN, ModelFacts, read_listing
 from shareai_cli.errors import UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint
 from shareai_cli.types import NODE, Clock
@@ -24,27 +24,30 @@ RETRY_SECONDS = 30.0
 
 ASKED_FOR = Timeouts(connect=5, head=5, total=10)
 ANSWER_BYTES = 8 << 20
-MOST_MODELS = 20_000
 
 Catalogue = Callable[[str], Collection[str]]
 """The models that are known to be offered, by the provider's name among the prices."""
 
 
-class _Model(Struct):
-    id: Annotated[str, Meta(min_length=1, max_length=256)]
+class Offer(Struct, frozen=True):
+    """The models of one endpoint, and who says so."""
 
-
-class _Models(Struct):
-    data: Annotated[list[_Model], Meta(max_length=MOST_MODELS)]
-
-
-_decoder = msgspec.json.Decoder(_Models)
+    provider: str
+    models: Mapping[str, ModelFacts]
+    source: Literal["provider", "declared", "catalogue"]
+    problem: str = ""
+    """Why its own list is not there; empty where it is."""
 
 
 class _Answer(Struct, frozen=True):
-    models: frozenset[str]
+    models: Mapping[str, ModelFacts]
     at: float
-    given: bool
+    problem: str = ""
+    """Why there is no list; empty where there is one."""
+
+
+class _NoListing(Exception):
+    """An answer came, and it is no list of models."""
 
 
 class ModelDirectory:
@@ -70,6 +73,12 @@ class ModelDirectory:
             offers[endpoint.name] = self._of(endpoint)
         return offers
 
+    async def list_offers(self, endpoints: Sequence[Endpoint]) -> list[Offer]:
+        """Return the same with what providers tell of their models, and why where one does not."""
+        now = self._clock()
+        await self._ask([one for one in endpoints if self._is_due(one.name, now)])
+        return [self._offer(endpoint) for endpoint in endpoints]
+
     def forget(self) -> None:
         """Forget every answer: the configuration changed."""
         self._answers.clear()
@@ -85,15 +94,24 @@ class ModelDirectory:
     def _of(self, endpoint: Endpoint) -> Collection[str]:
         declared = endpoint.settings.models
         answer = self._answers.get(endpoint.name)
-        if answer is not None and answer.given:
-            return answer.models.union(declared) if declared else answer.models
+        if answer is not None and not answer.problem:
+            return answer.models.keys() | declared if declared else answer.models
         return declared or self._catalogue(endpoint.price_as)
+
+    def _offer(self, endpoint: Endpoint) -> Offer:
+        answer = self._answers.get(endpoint.name)
+        told: Mapping[str, ModelFacts] = answer.models if answer is not None else {}
+        models = {name: told.get(name, UNKNOWN) for name in self._of(endpoint)}
+        if answer is not None and not answer.problem:
+            return Offer(endpoint.name, models, "provider")
+        problem = answer.problem if answer is not None else "it was not asked"
+        return Offer(endpoint.name, models, "declared" if endpoint.settings.models else "catalogue", problem)
 
     def _is_due(self, name: str, now: float) -> bool:
         answer = self._answers.get(name)
         if answer is None:
             return True
-        return now - answer.at > (FRESH_SECONDS if answer.given else RETRY_SECONDS)
+        return now - answer.at > (RETRY_SECONDS if answer.problem else FRESH_SECONDS)
 
     async def _ask(self, endpoints: Sequence[Endpoint]) -> None:
         """Ask endpoints at once; wait only for those that have never answered."""
@@ -109,34 +127,35 @@ class ModelDirectory:
             await asyncio.wait(awaited)
 
     async def _ask_one(self, endpoint: Endpoint) -> None:
-        models: frozenset[str] | None = None
+        former = self._answers.get(endpoint.name)
         try:
-            models = await _fetch(endpoint)
-        except UpstreamError:
-            pass
+            answer = _Answer(await _fetch(endpoint), self._clock())
+        except (UpstreamError, _NoListing) as error:
+            if former is not None and not former.problem:
+                soon = self._clock() - FRESH_SECONDS + RETRY_SECONDS
+                answer = _Answer(former.models, soon)
+            else:
+                answer = _Answer({}, self._clock(), str(error))
         finally:
             self._asking.pop(endpoint.name, None)
-        former = self._answers.get(endpoint.name)
-        if models is not None:
-            self._answers[endpoint.name] = _Answer(models, self._clock(), given=True)
-        elif former is not None and former.given:
-            soon = self._clock() - FRESH_SECONDS + RETRY_SECONDS
-            self._answers[endpoint.name] = _Answer(former.models, soon, given=True)
-        else:
-            self._answers[endpoint.name] = _Answer(frozenset(), self._clock(), given=False)
+        self._answers[endpoint.name] = answer
 
 
-async def _fetch(endpoint: Endpoint) -> frozenset[str] | None:
-    """GET the endpoint's `/models` with its first key; None where the answer is no list of models."""
-    head = endpoint.get_head("/models", endpoint.keys[0])
+async def _fetch(endpoint: Endpoint) -> Mapping[str, ModelFacts]:
+    """GET the endpoint's `/models` with its first key; raises `_NoListing`, `UpstreamError`."""
+    head = endpoint.get_head(_path(endpoint), endpoint.keys[0])
     reply = await endpoint.pool.send(head, b"", ASKED_FOR)
     try:
         if reply.status != 200:
-            return None
-        body = await reply.read(ANSWER_BYTES)
-        # Gemini's endpoint names its models "models/gemini-...", and takes them without the prefix.
-        return frozenset(model.id.removeprefix("models/") for model in _decoder.decode(body).data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+            raise _NoListing(f"HTTP {reply.status}")
+        models = read_listing(await reply.read(ANSWER_BYTES))
     finally:
         reply.abort()
+    if models is None:
+        raise _NoListing("its answer is no list of models")
+    return models
+
+
+def _path(endpoint: Endpoint) -> str:
+    """Return where the list is; Anthropic's comes by twenty, unless more are asked for."""
+    return "/models?limit=1000" if endpoint.settings.check_style == "anthropic" else "/models"

@@ -20,6 +20,7 @@ import psutil
 from msgspec import Struct
 
 from shareai_cli import __version__
+from shareai_cli.catalog.facts import FactBook
 from shareai_cli.catalog.prices import PriceBook, known_models
 from shareai_cli.client import GatewayAddress, Status, Trouble, find_gateway
 from shareai_cli.config import ServerSettings, Settings
@@ -30,6 +31,7 @@ from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.auth import LONGEST_KEY
+from shareai_cli.gateway.browse import Browser
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, demo_model
 from shareai_cli.gateway.pools import pool_factory
@@ -206,7 +208,7 @@ class GatewayProcess:
             Administration(ledger),
             status=self.status,
             config=lambda: describe(gateway.current.settings),
-            models=gateway.current.offers,
+            models=Browser(gateway.current, gateway.directory, self.fleet, FactBook()).list_models,
             settled=settled,
             keys_changed=lambda: gateway.keys.replace(ledger.store.active_keys()),
             feed=feed,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
+from shareai_cli.client import LocalProcess
 from shareai_cli.config import (
     Egress,
     ProviderSettings,
@@ -94,6 +95,7 @@ class FakeFleet:
 
     def __init__(self) -> None:
         self.models: tuple[LocalModel, ...] = ()
+        self.processes: tuple[LocalProcess, ...] = ()
         self.found: tuple[Origin, Secret] | None = None
 
     def origin(self) -> tuple[Origin, Secret] | None:
@@ -103,6 +105,9 @@ class FakeFleet:
         if self.found is None:
             raise ModelUnavailable("The node agent is not running.", retry_after=1.0)
         return self.found
+
+    async def reports(self) -> tuple[LocalProcess, ...]:
+        return self.processes
 
     def serve(self, upstream: FaultUpstream, *models: str) -> None:
         """Serve models through an upstream that stands for the agent."""
@@ -169,9 +174,11 @@ class Gate:
         ledger: FakeLedger | None = None,
         catalogue: Callable[[str], Collection[str]] = lambda name: (),
         timeouts: TimeLimits | None = None,
+        price_as: Mapping[str, str] | None = None,
         **provider: Any,
     ) -> None:
-        """`upstreams` are providers by name, `keys` how many each has (1), `provider` further settings."""
+        """`upstreams` are providers by name, `keys` how many each has (1), `price_as` where their prices are
+        looked up, `provider` further settings."""
         self.clock = FakeClock()
         self.ledger = ledger or FakeLedger()
         self.fleet = FakeFleet()
@@ -193,7 +200,7 @@ class Gate:
                 base_url=upstream if isinstance(upstream, str) else upstream.base_url,
                 keys=tuple(SecretReference("env", f"{name}_{number}") for number in range(1, count + 1)),
                 timeouts=timeouts or TimeLimits(),
-                price_as=f"priced-{name}",
+                price_as=(price_as or {}).get(name, f"priced-{name}"),
                 **provider,
             )
         self.settings = Settings(
