@@ -34,7 +34,6 @@ class Answer:
         self.account: RequestRow | None = None
         """What the gateway's accounts say of it, where they can be asked."""
         self.error: ShareAIError | None = None
-        self.has_ended = False
         self.is_stopped = False
         """Whether the person had enough of it."""
         self.thinks = False
@@ -69,8 +68,7 @@ class Answer:
         self._on_text(text)
 
     def end(self) -> None:
-        """Take note that nothing more comes."""
-        self.has_ended = True
+        """Take note of the time: nothing more comes."""
         self.total_seconds = self.elapsed()
 
     def elapsed(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -71,6 +72,9 @@ class ChatClient:
                 wanted = await self._ask(answer, wanted)
         except ShareAIError as error:
             answer.error = error
+        except asyncio.CancelledError:
+            answer.is_stopped = True
+            raise
         finally:
             answer.end()
 

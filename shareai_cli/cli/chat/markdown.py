@@ -6,14 +6,15 @@ and handed out for good. Only the last one is rendered again and again, so the w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, Final
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from rich.console import Console, RenderableType
-from rich.markdown import Markdown
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
+from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
 from rich.segment import Segment
+from rich.syntax import Syntax
 from rich.text import Text
 
 from shareai_cli.cli.chat.text import harmless
@@ -27,6 +28,28 @@ CODE_THEME: Final = "ansi_dark"
 """The terminal's own colours, which can be read on light and dark ground alike."""
 
 
+class _Code(CodeBlock):
+    """Code as it is to be copied: without a margin."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        code = str(self.text).rstrip()
+        if self.lexer_name == "text":
+            yield Text(code, style="markdown.code_block")
+        else:
+            yield Syntax(code, self.lexer_name, theme=self.theme, word_wrap=True)
+
+
+class _Heading(Heading):
+    LEVEL_ALIGN: ClassVar[dict[str, JustifyMethod]] = {}
+    """Every level begins at the left."""
+
+
+class _Document(Markdown):
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements, "fence": _Code, "code_block": _Code, "heading_open": _Heading,
+    }  # fmt: skip
+
+
 class GrowingMarkdown:
     """One text; `width` is in terminal cells, and may change on the way."""
 
@@ -36,8 +59,8 @@ class GrowingMarkdown:
         self._parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
         self._growing = ""
         self._pieces: list[str] = []
-        self._has_blank_line = True
-        """Whether what was handed out so far ends in a blank line, or is nothing."""
+        self._is_first = True
+        """Whether nothing was handed out so far."""
 
     def add(self, text: str) -> None:
         """Take in the next piece."""
@@ -49,15 +72,14 @@ class GrowingMarkdown:
         self._pieces.clear()
         end = len(self._growing) if is_last else self._start_of_last_block()
         finished, self._growing = self._growing[:end], self._growing[end:]
-        lines = self._separated(self._lines(finished, width))
-        if lines:
-            self._has_blank_line = _is_blank(lines[-1])
+        lines = self._lines(finished, width)
+        self._is_first = self._is_first and not lines
         return lines
 
     def growing_lines(self, width: int) -> list[Line]:
         """Return the lines of the last block, as `take_finished` left it."""
         if len(self._growing) <= MOST_DRAWN:
-            return self._separated(self._lines(self._growing, width))
+            return self._lines(self._growing, width)
         return self._rendered(Text(self._growing[-MOST_DRAWN:]), width)
 
     def _start_of_last_block(self) -> int:
@@ -65,32 +87,47 @@ class GrowingMarkdown:
         if "\n" not in self._growing:
             return 0
         starts = [token.map[0] for token in self._parse(self._growing) if token.level == 0 and token.map]
-        if not starts:
-            return 0
         lines = self._growing.split("\n")
-        return sum(len(line) + 1 for line in lines[: max(starts)])
+        return sum(len(line) + 1 for line in lines[: max(starts, default=0)])
 
     def _parse(self, text: str) -> list[Token]:
         return self._parser.parse(text)
 
     def _lines(self, text: str, width: int) -> list[Line]:
-        if not text.strip():
-            return []
-        document = Markdown("", code_theme=CODE_THEME, hyperlinks=False)
-        document.parsed = list(_with_line_breaks(self._parse(text)))
-        try:
-            return self._rendered(document, width)
-        except Exception:  # what rich cannot lay out is shown as it was written
-            return self._rendered(Text(text.strip()), width)
+        """Return the lines of whole blocks, an empty one before each but the very first."""
+        lines: list[Line] = []
+        for block in _blocks(self._parse(text)):
+            document = _Document("", code_theme=CODE_THEME, hyperlinks=False)
+            document.parsed = block
+            try:
+                rendered = self._rendered(document, width)
+            except Exception:  # what rich cannot lay out is shown as it was written
+                return self._rendered(Text(text.strip()), width)
+            if rendered and (lines or not self._is_first):
+                lines.append([])
+            lines += rendered
+        return lines
 
     def _rendered(self, what: RenderableType, width: int) -> list[Line]:
+        """Return the lines of something, without empty ones around it."""
         options = self._console.options.update(width=width, height=None)
-        lines = self._console.render_lines(what, options, pad=False)
-        # Again, as Markdown can name characters by their numbers.
-        return [[Segment(harmless(text), style) for text, style, _ in line] for line in lines]
+        lines = [
+            # Once more, as Markdown can name characters by their numbers.
+            _trimmed([Segment(harmless(text), style) for text, style, _ in line])
+            for line in self._console.render_lines(what, options, pad=False)
+        ]
+        filled = [number for number, line in enumerate(lines) if line]
+        return lines[filled[0] : filled[-1] + 1] if filled else []
 
-    def _separated(self, lines: list[Line]) -> list[Line]:
-        return lines if self._has_blank_line or not lines else [[], *lines]
+
+def _blocks(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """Yield the tokens of each block that stands in no other."""
+    block: list[Token] = []
+    for token in _with_line_breaks(tokens):
+        block.append(token)
+        if token.level == 0 and token.nesting <= 0:
+            yield block
+            block = []
 
 
 def _with_line_breaks(tokens: Iterable[Token]) -> Iterable[Token]:
@@ -102,5 +139,11 @@ def _with_line_breaks(tokens: Iterable[Token]) -> Iterable[Token]:
         yield token
 
 
-def _is_blank(line: Line) -> bool:
-    return not any(segment.text.strip() for segment in line)
+def _trimmed(line: Line) -> Line:
+    """Return a line without the spaces that fill it up, which nobody wants to copy."""
+    while line and not line[-1].text.strip():
+        line.pop()
+    if line:
+        text, style, _ = line[-1]
+        line[-1] = Segment(text.rstrip(), style)
+    return line

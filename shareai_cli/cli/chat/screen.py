@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STYLES: Final = {
     "markdown.code": "cyan",
-    "markdown.code_block": "none",
+    "markdown.code_block": "cyan",
     "markdown.h1": "bold underline",
     "markdown.h2": "bold",
     "markdown.h3": "bold",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from shareai_cli.cli.chat.access import Access
@@ -120,8 +122,10 @@ class Show:
         stream = sys.stderr if is_error or self._facts is None else self._facts
         sys.stdout.flush()
         text = printable(text)
-        style = "\x1b[31m" if is_error else "\x1b[2m"
-        stream.write(f"{style}{text}\x1b[0m\n" if is_capable(stream) else f"{text}\n")
+        if is_capable(stream):
+            style = "\x1b[31m" if is_error else "\x1b[2m"
+            text = f"{style}{fill(text, get_terminal_size().columns)}\x1b[0m"
+        stream.write(f"{text}\n")
         stream.flush()
 
     def _ask_in_turn(self, voices: Sequence[Voice]) -> list[Answer]:
@@ -134,7 +138,6 @@ class Show:
                     with self._screen(turn, turns) as screen:
                         turn.begin(screen)
                 if not turn.has_ended:
-                    turn.answer.is_stopped = True
                     self._end(turn.voice, turn.answer)
         return [turn.answer for turn in turns]
 
@@ -150,7 +153,7 @@ class Show:
 
     def _screen(self, turn: _Turn, turns: Sequence[_Turn]) -> MarkdownScreen | PlainScreen:
         if len(turns) > 1:
-            self._head(turn.voice.model)
+            self._head(turn.voice.model, is_first=turn is turns[0])
         return MarkdownScreen(self.console) if self.console is not None else PlainScreen()
 
     def _ask_side_by_side(self, console: Console, voices: Sequence[Voice]) -> list[Answer]:
@@ -163,8 +166,7 @@ class Show:
             with screen:
                 self.run(_drawn(screen, self._ask_all(voices, answers)))
         except KeyboardInterrupt:
-            for answer in answers:
-                answer.is_stopped = not answer.has_ended
+            pass  # each answer knows whether it was stopped
         for voice, answer in zip(voices, answers, strict=True):
             self._settle(voice, answer)
         screen.print_whole([_notes(answer) for answer in answers])
@@ -191,9 +193,10 @@ class Show:
         if answer.request_id:
             answer.account = self._access.account(answer.request_id)
 
-    def _head(self, text: str) -> None:
-        text = printable(text)
-        sys.stdout.write(f"\x1b[1m{text}\x1b[0m\n" if self.console is not None else f"{text}:\n")
+    def _head(self, model: str, *, is_first: bool) -> None:
+        text = printable(model)
+        above = "" if is_first else "\n"
+        sys.stdout.write(above + (f"\x1b[1m{text}\x1b[0m\n" if self.console is not None else f"{text}:\n"))
 
 
 async def _opened(access: Access) -> ChatClient:
