@@ -49,6 +49,7 @@ def serve(
     from shareai_cli.gateway.process import Start
     from shareai_cli.gateway.serve import serve as run_gateway
     from shareai_cli.node.models import has_llama
+    from shareai_cli.wire.loop import loop_factory
 
     run = invocation(context)
     if config is not None:
@@ -79,7 +80,7 @@ def serve(
         except OSError as error:
             _notice(f"The gateway serves at {told.base_url}; standard output: {error.strerror}.")
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run_gateway(start, ready))
 
 
@@ -87,14 +88,6 @@ def _notice(text: str) -> None:
     """Tell something of a running gateway; that nobody can read it does not end the gateway."""
     with suppress(OSError, ValueError):
         note(f"shareai: {text}")
-
-
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.Loop
 
 
 def _print_json(told: Ready) -> None:

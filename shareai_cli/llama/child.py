@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 
 from shareai_cli.errors import ShareAIError
+from shareai_cli.wire.loop import loop_factory
 from shareai_cli.wire.process import ChildStart, Started, announce, read_start
+from shareai_cli.wire.refusal import refusal
 from shareai_cli.wire.server import Server
 
 
@@ -32,7 +33,7 @@ def run(start: ChildStart) -> None:
     # Imported here: a missing or broken llama.cpp is an error to be told to the parent.
     from shareai_cli.llama.engine import Engine
     from shareai_cli.llama.scheduler import OneAtATime
-    from shareai_cli.llama.server import ModelServer, refuse
+    from shareai_cli.llama.server import ModelServer
 
     model = start.model
     engine = Engine(model.path, context=model.context, threads=model.threads)
@@ -45,19 +46,10 @@ def run(start: ChildStart) -> None:
             scheduler=OneAtATime(engine),
             secret=start.secret,
         )
-        server = Server(handler.handle, refuse=refuse)
+        server = Server(handler.handle, refuse=refusal)
         await server.start("127.0.0.1", 0)
         announce(Started(port=server.port))
         await asyncio.Event().wait()
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve())
-
-
-def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where there is one."""
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.Loop

@@ -11,18 +11,10 @@ from typing import Any
 
 import msgspec
 
-from shareai_cli.errors import ShareAIError
 from shareai_cli.llama.scheduler import Finish
 from shareai_cli.llama.text import Call
 
 DONE = b"data: [DONE]\n\n"
-
-
-def error_object(error: ShareAIError) -> bytes:
-    """Encode an error in OpenAI's shape."""
-    return msgspec.json.encode(
-        {"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}}
-    )
 
 
 def usage_object(finish: Finish) -> dict[str, Any]:

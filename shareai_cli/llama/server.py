@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import math
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from shareai_cli.errors import (
-    AuthenticationFailed,
     ContextTooLong,
     MethodNotAllowed,
     ShareAIError,
@@ -21,28 +18,20 @@ from shareai_cli.errors import (
 )
 from shareai_cli.llama.bindings import Model
 from shareai_cli.llama.parameters import ChatBody, decode_chat
-from shareai_cli.llama.replies import Writer, error_object
+from shareai_cli.llama.replies import Writer
 from shareai_cli.llama.scheduler import Delta, Finish, Generation, GenerationRequest, Scheduler
 from shareai_cli.llama.template import ChatTemplate
 from shareai_cli.llama.text import Call, ToolCallReader
 from shareai_cli.types import WallClock
 from shareai_cli.wire.message import Request, Response
+from shareai_cli.wire.process import check_secret
+from shareai_cli.wire.refusal import error_event
 
 CHAT = "/v1/chat/completions"
 HEALTH = "/health"
 
 _JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
-
-
-def refuse(error: ShareAIError) -> Response:
-    """Render an error in OpenAI's shape, with what tells clients whether and when to try again."""
-    headers = [_JSON]
-    if error.retry_useless:
-        headers.append((b"x-should-retry", b"false"))
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-    return Response(error.status, headers, error_object(error))
 
 
 class ModelServer:
@@ -75,9 +64,7 @@ class ModelServer:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
-        presented = request.headers.get(b"authorization", b"")
-        if not hmac.compare_digest(presented, self._authorization):
-            raise AuthenticationFailed("The secret of this process is wrong or missing.")
+        check_secret(request, self._authorization)
         if request.path == CHAT:
             if request.method != "POST":
                 raise MethodNotAllowed(f"{CHAT} takes POST.")
@@ -193,7 +180,7 @@ class EventStream:
             return self._events(await anext(self._generation))
         except ShareAIError as error:
             self._ended = True
-            return b"data: " + error_object(error) + b"\n\n"
+            return error_event(error)
 
     def _events(self, delta: Delta) -> bytes:
         if isinstance(delta, Finish):

@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import math
 import os
-import sys
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import Struct
 
 from shareai_cli.errors import (
-    AuthenticationFailed,
     MalformedRequest,
     MethodNotAllowed,
     ShareAIError,
@@ -27,8 +23,10 @@ from shareai_cli.node.models import has_llama
 from shareai_cli.node.proxy import forward
 from shareai_cli.types import LocalModel
 from shareai_cli.wire.deadlines import Deadlines
+from shareai_cli.wire.loop import loop_factory
 from shareai_cli.wire.message import Request, Response
-from shareai_cli.wire.process import AgentStart, Started, announce, read_start
+from shareai_cli.wire.process import AgentStart, Started, announce, check_secret, read_start
+from shareai_cli.wire.refusal import refusal
 from shareai_cli.wire.server import Server
 
 _JSON = (b"content-type", b"application/json")
@@ -61,9 +59,7 @@ class Agent:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
-        presented = request.headers.get(b"authorization", b"")
-        if not hmac.compare_digest(presented, self._authorization):
-            raise AuthenticationFailed("The secret of this process is wrong or missing.")
+        check_secret(request, self._authorization)
         methods = self._routes.get(request.path)
         if methods is None:
             raise UnknownPath(f"Nothing is served under {request.path[:100]}.")
@@ -100,17 +96,6 @@ class Agent:
         return Response(200, [_JSON], msgspec.json.encode({"models": self._children.reports()}))
 
 
-def refuse(error: ShareAIError) -> Response:
-    """Render an error in OpenAI's shape, with what tells clients whether and when to try again."""
-    headers = [_JSON]
-    if error.retry_useless:
-        headers.append((b"x-should-retry", b"false"))
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-    body = {"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}}
-    return Response(error.status, headers, msgspec.json.encode(body))
-
-
 def main() -> int:
     """Run the agent until its parent ends it; return the exit status if it cannot run."""
     start = read_start(AgentStart)
@@ -126,16 +111,7 @@ def main() -> int:
 async def serve(start: AgentStart) -> None:
     """Serve until this process is ended."""
     children = Children(start.models, environ=os.environ, has_llama=has_llama(), deadlines=Deadlines())
-    server = Server(Agent(children, secret=start.secret).handle, refuse=refuse)
+    server = Server(Agent(children, secret=start.secret).handle, refuse=refusal)
     await server.start("127.0.0.1", 0)
     announce(Started(port=server.port))
     await asyncio.Event().wait()
-
-
-def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where there is one."""
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.Loop

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import os
 import signal
 import sys
@@ -20,8 +21,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from shareai_cli.errors import ModelUnavailable
+from shareai_cli.errors import AuthenticationFailed, ModelUnavailable
 from shareai_cli.types import LocalModel
+from shareai_cli.wire.message import Request
 
 LINE_LIMIT = 1 << 20
 """The longest start line and the longest answer, in bytes."""
@@ -101,6 +103,12 @@ def read_start(kind: type[Start]) -> Start:
         line += byte
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     return msgspec.json.decode(line, type=kind)
+
+
+def check_secret(request: Request, authorization: bytes) -> None:
+    """Raise `AuthenticationFailed` unless a request brings the start line's secret, as `authorization`."""
+    if not hmac.compare_digest(request.headers.get(b"authorization", b""), authorization):
+        raise AuthenticationFailed("The secret of this process is wrong or missing.")
 
 
 def _end_with_parent() -> None:

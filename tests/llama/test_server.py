@@ -11,7 +11,8 @@ import pytest
 from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE, LONG_STREAM
 from shareai_cli.llama.engine import Engine
 from shareai_cli.llama.scheduler import OneAtATime
-from shareai_cli.llama.server import ModelServer, refuse
+from shareai_cli.llama.server import ModelServer
+from shareai_cli.wire.refusal import refusal
 from shareai_cli.wire.server import Server
 from tests.support.waiting import until
 
@@ -55,7 +56,7 @@ async def running() -> AsyncIterator[Running]:
         scheduler=scheduler,
         secret=SECRET,
     )
-    server = Server(model_server.handle, refuse=refuse)
+    server = Server(model_server.handle, refuse=refusal)
     await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{server.port}",

@@ -9,10 +9,11 @@ import httpx
 import msgspec
 import pytest
 
-from shareai_cli.node.agent import Agent, refuse
+from shareai_cli.node.agent import Agent
 from shareai_cli.node.children import Children
 from shareai_cli.types import LocalModel
 from shareai_cli.wire.deadlines import Deadlines
+from shareai_cli.wire.refusal import refusal
 from shareai_cli.wire.server import Server
 from tests.support.clock import FakeClock
 from tests.support.waiting import until
@@ -47,7 +48,7 @@ def body(content: str = "hi", **fields: object) -> dict[str, object]:
 async def running(demo: LocalModel) -> AsyncIterator[Running]:
     clock, deadlines = FakeClock(), Deadlines()
     children = Children([demo], environ=os.environ, has_llama=True, deadlines=deadlines, clock=clock)
-    server = Server(Agent(children, secret=SECRET).handle, refuse=refuse)
+    server = Server(Agent(children, secret=SECRET).handle, refuse=refusal)
     await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{server.port}",
