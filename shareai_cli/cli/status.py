@@ -13,6 +13,7 @@ from shareai_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from shareai_cli.client import Status
+    from shareai_cli.paths import Paths
 
 app = new_app()
 
@@ -23,7 +24,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
 
     Exits with 1 where no gateway runs, with 6 where it runs with problems.
     """
-    found = _find(context)
+    found = find_status(invocation(context).paths)
     if found is None:
         if as_json:
             print_json({"running": False})
@@ -41,12 +42,12 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
         raise typer.Exit(ExitCode.PARTLY)
 
 
-def _find(context: typer.Context) -> Status | None:
+def find_status(paths: Paths) -> Status | None:
+    """Return what the running gateway says; None where none runs, `StateError` where one does not answer."""
     from shareai_cli.cli.state import reach_gateway
     from shareai_cli.errors import AlreadyRunning, GatewayUnreachable
     from shareai_cli.ledger.lock import StateLock
 
-    paths = invocation(context).paths
     try:
         gateway = reach_gateway(paths)
     except GatewayUnreachable:

@@ -1,0 +1,107 @@
+"""`shareai doctor`: looks at everything that the gateway needs, and says what mends what is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.console import note, print_json, print_line
+from shareai_cli.cli.invocation import Invocation, invocation
+from shareai_cli.cli.program import as_called
+from shareai_cli.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from shareai_cli.cli.checks.finding import Check, Finding, Subject
+    from shareai_cli.cli.checks.running import Progress
+
+app = new_app()
+
+_NAME_WIDTH = 16
+
+
+@command(app, "doctor", example="shareai doctor")
+def doctor(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Look at the installation, the files, the network and the gateway, and say what mends what is wrong.
+
+    Changes nothing, sends no key and costs nothing. Exits with 1 where something is broken, with 6 where
+    there are warnings alone.
+    """
+    from shareai_cli.cli.checks.network import compare_clocks
+    from shareai_cli.cli.checks.running import run_checks
+
+    subject = _subject(invocation(context))
+    findings = run_checks(_checks(subject), subject, _progress(quiet=as_json))
+    findings.append(compare_clocks(findings))
+    code = _exit_code(findings)
+    if as_json:
+        print_json({"ok": code == ExitCode.OK, "findings": findings})
+    else:
+        _print(findings)
+    if code != ExitCode.OK:
+        raise typer.Exit(code)
+
+
+def _subject(run: Invocation) -> Subject:
+    from shareai_cli.cli.checks.finding import Finding, Subject
+    from shareai_cli.config import Settings
+
+    try:
+        settings = run.settings()
+    except ConfigurationError as error:
+        problem = Finding("configuration", "problem", error.message, error.hint or "shareai config check")
+        return Subject(run.paths, run.file, run.environ, Settings(), problem)
+    return Subject(run.paths, run.file, run.environ, settings)
+
+
+def _checks(subject: Subject) -> list[Check]:
+    """Return everything that is looked at, in the order in which it is told."""
+    from shareai_cli.cli.checks import gateway, installation, network, system
+    from shareai_cli.cli.checks.finding import Check
+
+    return [
+        Check("program", installation.check_program),
+        Check("llama.cpp", installation.check_llama),
+        Check("SQLite", installation.check_sqlite),
+        Check("keyring", installation.check_keyring),
+        Check("permissions", system.check_permissions),
+        Check("disk", system.check_disk),
+        Check("open files", system.check_open_files),
+        Check("configuration", gateway.check_configuration),
+        Check("gateway", gateway.check_gateway, late="problem"),
+        Check("proxies", network.check_proxies),
+        *network.provider_checks(list(subject.settings.providers.values())),
+    ]
+
+
+def _exit_code(findings: Sequence[Finding]) -> ExitCode:
+    levels = {one.level for one in findings}
+    if "problem" in levels:
+        return ExitCode.FAILURE
+    return ExitCode.PARTLY if "warning" in levels else ExitCode.OK
+
+
+def _progress(*, quiet: bool) -> Progress:
+    """Return what tells of the progress, on a terminal alone, in one line that goes away."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return lambda done, waiting: None
+
+    def tell(done: int, waiting: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{done} looked at, waiting for {waiting}...")
+        sys.stderr.flush()
+
+    return tell
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    for one in findings:
+        print_line(f"{one.level:8} {one.name:{_NAME_WIDTH}} {one.text.rstrip('.')}.")
+        if one.mend:
+            print_line(f"{'':8} {'':{_NAME_WIDTH}} {as_called(one.mend)}")
+    counts = {level: sum(one.level == level for one in findings) for level in ("problem", "warning")}
+    said = [f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items() if count]
+    note(f"\n{' and '.join(said)}." if said else "\nNothing is wrong.")
