@@ -12,8 +12,7 @@ from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE, LONG_STREAM
 from shareai_cli.llama.engine import Engine
 from shareai_cli.llama.scheduler import OneAtATime
 from shareai_cli.llama.server import ModelServer
-from shareai_cli.wire.refusal import refusal
-from shareai_cli.wire.server import Server
+from tests.support.loopback import client_of
 from tests.support.waiting import until
 
 SECRET = "the-secret-of-this-test"
@@ -56,16 +55,8 @@ async def running() -> AsyncIterator[Running]:
         scheduler=scheduler,
         secret=SECRET,
     )
-    server = Server(model_server.handle, refuse=refusal)
-    await server.start("127.0.0.1", 0)
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{server.port}",
-        headers={"Authorization": f"Bearer {SECRET}"},
-        timeout=30,
-        trust_env=False,
-    ) as client:
+    async with client_of(model_server.handle, SECRET) as client:
         yield Running(client, scheduler)
-    await server.close(1.0)
     model_server.close()
     scheduler.close()
 

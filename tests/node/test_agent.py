@@ -13,9 +13,8 @@ from shareai_cli.node.agent import Agent
 from shareai_cli.node.children import Children
 from shareai_cli.types import LocalModel
 from shareai_cli.wire.deadlines import Deadlines
-from shareai_cli.wire.refusal import refusal
-from shareai_cli.wire.server import Server
 from tests.support.clock import FakeClock
+from tests.support.loopback import client_of
 from tests.support.waiting import until
 
 SECRET = "the-secret-of-this-test"
@@ -48,16 +47,8 @@ def body(content: str = "hi", **fields: object) -> dict[str, object]:
 async def running(demo: LocalModel) -> AsyncIterator[Running]:
     clock, deadlines = FakeClock(), Deadlines()
     children = Children([demo], environ=os.environ, has_llama=True, deadlines=deadlines, clock=clock)
-    server = Server(Agent(children, secret=SECRET).handle, refuse=refusal)
-    await server.start("127.0.0.1", 0)
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{server.port}",
-        headers={"Authorization": f"Bearer {SECRET}"},
-        timeout=30,
-        trust_env=False,
-    ) as client:
+    async with client_of(Agent(children, secret=SECRET).handle, SECRET) as client:
         yield Running(client, children, clock)
-    await server.close(1.0)
     await children.close()
     deadlines.close()
 
