@@ -1,19 +1,18 @@
-Import-Module PSReadLine
-Set-PSReadLineKeyHandler -Chord Tab -Function MenuComplete
-$scriptblock = {
+# Completion of shareai in PowerShell: shareai completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName shareai -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
-    $Env:_SHAREAI_COMPLETE = "complete_powershell"
-    $Env:_TYPER_COMPLETE_ARGS = $commandAst.ToString()
-    $Env:_TYPER_COMPLETE_WORD_TO_COMPLETE = $wordToComplete
-    shareai | ForEach-Object {
-        $commandArray = $_ -Split ":::"
-        $command = $commandArray[0]
-        $helpString = $commandArray[1]
-        [System.Management.Automation.CompletionResult]::new(
-            $command, $command, 'ParameterValue', $helpString)
+    $words = @($commandAst.CommandElements |
+        Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object { "$_" })
+    $before = @($words | Select-Object -Skip 1)
+    $former = $Env:_SHAREAI_COMPLETE
+    $Env:_SHAREAI_COMPLETE = "+$wordToComplete"
+    try {
+        & $words[0] @before 2>$null | ForEach-Object {
+            $value, $meaning = $_ -split "`t", 2
+            if (-not $meaning) { $meaning = $value }
+            [System.Management.Automation.CompletionResult]::new($value, $value, 'ParameterValue', $meaning)
+        }
+    } finally {
+        $Env:_SHAREAI_COMPLETE = $former
     }
-    $Env:_SHAREAI_COMPLETE = ""
-    $Env:_TYPER_COMPLETE_ARGS = ""
-    $Env:_TYPER_COMPLETE_WORD_TO_COMPLETE = ""
 }
-Register-ArgumentCompleter -Native -CommandName shareai -ScriptBlock $scriptblock

@@ -1,7 +1,23 @@
 #compdef shareai
-
-_shareai_completion() {
-  eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _SHAREAI_COMPLETE=complete_zsh shareai)
+# Completion of shareai in zsh: eval "$(shareai completion zsh)", or as the file _shareai in a folder of fpath
+_shareai() {
+    local -a lines values shown
+    local line
+    lines=("${(@f)$(_SHAREAI_COMPLETE="+${(Q)PREFIX}" ${(Q)~words[1]} "${(@Q)words[2,CURRENT-1]}" \
+        2>/dev/null </dev/null)}")
+    for line in $lines; do
+        values+=("${line%%$'\t'*}")
+        shown+=("${line/$'\t'/  -- }")
+    done
+    if (($#values)); then
+        compadd -l -V shareai -d shown -a values
+    else
+        _files
+    fi
 }
-
-compdef _shareai_completion shareai
+if [[ ${funcstack[1]} == _shareai ]]; then
+    _shareai "$@"
+else
+    (($+functions[compdef])) || { autoload -Uz compinit && compinit; }
+    compdef _shareai shareai
+fi

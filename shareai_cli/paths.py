@@ -49,6 +49,11 @@ class Paths(Struct, frozen=True):
         return self.state / "first-key"
 
     @property
+    def offered_file(self) -> Path:
+        """The models that providers were last seen to offer, for shells to complete (0600)."""
+        return self.state / "offered.json"
+
+    @property
     def chat_key_file(self) -> Path:
         """The client's key that `shareai chat` presents (0600)."""
         return self.state / "chat-key"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from shareai_cli import __version__
 from shareai_cli.cli.commands import Group
@@ -52,6 +53,9 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 Its module is `shareai_cli.cli.NAME`, which has `app`; where there is no such module there is no command.
 """
 
+VARIABLE: Final = "_SHAREAI_COMPLETE"
+"""Holds the word that a shell wants to be completed, behind a `+`."""
+
 COMMANDS: Final = MappingProxyType({name: text for panel in PANELS.values() for name, text in panel.items()})
 
 _WIDEST: Final = max(map(len, COMMANDS))
@@ -72,6 +76,14 @@ class LazyGroup(Group):
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Return the commands that a word can become from the table, importing none of them."""
+        from typer._click.shell_completion import CompletionItem
+
+        known = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = super(TyperGroup, self).shell_complete(ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name]) for name in known), *options]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands of each panel from the table, importing none of them."""
@@ -128,8 +140,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     invocation = Invocation(os.environ if environ is None else environ)
-    if "_SHAREAI_COMPLETE" in invocation.environ:
-        return _complete()
+    if VARIABLE in invocation.environ:
+        return _complete(arguments, invocation)
     arguments = _take_flags(arguments, invocation)
     try:
         command = typer.main.get_command(app)
@@ -139,18 +151,13 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     return end_output(code if isinstance(code, int) else 0)
 
 
-def _complete() -> int:
-    """Answer a shell's question of what could come next; it has no use for messages."""
-    from typer._completion_classes import completion_init
+def _complete(arguments: Sequence[str], invocation: Invocation) -> int:
+    """Answer a shell that asks what could come next; its scripts know the form."""
+    from shareai_cli.cli.completion.answer import answer
 
-    completion_init()
-    try:
-        typer.main.get_command(app).main([], prog_name="shareai", standalone_mode=False)
-    except SystemExit as ended:
-        return end_output(ended.code if isinstance(ended.code, int) else 0)
-    except Exception:
-        return 1
-    return 0
+    words, incomplete = _take_flags(arguments, invocation), invocation.environ[VARIABLE].removeprefix("+")
+    answer(typer.main.get_command(app), invocation, words, incomplete)
+    return end_output(0)
 
 
 def _take_flags(arguments: Sequence[str], invocation: Invocation) -> list[str]:

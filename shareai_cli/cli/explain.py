@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
 
@@ -69,7 +70,12 @@ _BASES: Final[Mapping[str, str]] = MappingProxyType(
 def explain(
     context: typer.Context,
     request: Annotated[
-        str, typer.Argument(metavar="ID", help="What the header x-request-id says, or 'last' for the newest.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="What the header x-request-id says, or 'last' for the newest.",
+            autocompletion=known.requests,
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
 
@@ -56,7 +57,11 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @command(app, "revoke", example="shareai key revoke laptop")
-def revoke(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+def revoke(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.", autocompletion=known.keys)],
+    as_json: JsonOption = False,
+) -> None:
     """Make a key invalid, at once and for good; its accounts stay."""
     from shareai_cli.cli.state import open_admin
 

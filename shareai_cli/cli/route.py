@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
 from shareai_cli.errors import ConfigurationError, UsageError
@@ -20,7 +21,12 @@ app = new_app(
     example="shareai route add chat openai/gpt-5-mini node/qwen3-8b-q4",
 )
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name: what clients ask for.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The route's name: what clients ask for.", autocompletion=known.routes
+    ),
+]
 
 
 @command(app, "add", example="shareai route add chat openai/gpt-5-mini node/qwen3-8b-q4")
@@ -28,7 +34,12 @@ def add(
     context: typer.Context,
     name: NameArgument,
     targets: Annotated[
-        list[str], typer.Argument(metavar="TARGET...", help="provider/model or provider/model=WEIGHT.")
+        list[str],
+        typer.Argument(
+            metavar="TARGET...",
+            help="provider/model or provider/model=WEIGHT.",
+            autocompletion=known.targets,
+        ),
     ],
     strategy: Annotated[
         Literal["priority", "weighted"] | None,
