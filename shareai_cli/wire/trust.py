@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
-from pathlib import Path
+from contextlib import suppress
 
 from shareai_cli.config.egress import Authority
 from shareai_cli.errors import ConfigurationError
 
 
-def client_context(authorities: Iterable[Authority] = ()) -> ssl.SSLContext:
+def client_context(
+    authorities: Iterable[Authority] = (), system: ssl.DefaultVerifyPaths | None = None
+) -> ssl.SSLContext:
     """Return the context of a client that trusts the system's authorities and the given ones.
 
+    `system` is where the system's are, as OpenSSL has it.
     Raises `ConfigurationError` for a file or folder that cannot be used, naming who names it.
     """
     context = ssl.create_default_context()
     added = tuple(authorities)
     if added:
-        _add_system(context)
+        _add_system(context, system or ssl.get_default_verify_paths())
         for authority in added:
             _add(context, authority)
         # Companies' authorities often lack extensions that RFC 5280 asks for, and a file may hold an
@@ -28,13 +31,14 @@ def client_context(authorities: Iterable[Authority] = ()) -> ssl.SSLContext:
     return context
 
 
-def _add_system(context: ssl.SSLContext) -> None:
+def _add_system(context: ssl.SSLContext, system: ssl.DefaultVerifyPaths) -> None:
     """Trust the system's authorities where OpenSSL's variables put others in their place."""
-    places = ssl.get_default_verify_paths()
-    if places.cafile != places.openssl_cafile and Path(places.openssl_cafile).is_file():
-        context.load_verify_locations(cafile=places.openssl_cafile)
-    if places.capath != places.openssl_capath and Path(places.openssl_capath).is_dir():
-        context.load_verify_locations(capath=places.openssl_capath)
+    with suppress(OSError):  # what is not there, or not readable, OpenSSL passes over too
+        if system.cafile != system.openssl_cafile:
+            context.load_verify_locations(cafile=system.openssl_cafile)
+    with suppress(OSError):
+        if system.capath != system.openssl_capath:
+            context.load_verify_locations(capath=system.openssl_capath)
 
 
 def _add(context: ssl.SSLContext, authority: Authority) -> None:
