@@ -66,6 +66,25 @@ def reach_gateway(paths: Paths) -> HttpAdmin | None:
     return gateway
 
 
+def find_running(paths: Paths) -> HttpAdmin | None:
+    """Return the running gateway's admin interface; None where none runs, whatever a killed one left.
+
+    Raises `GatewayUnreachable` where one holds the lock and does not answer.
+    """
+    from shareai_cli.ledger.lock import StateLock
+
+    try:
+        return reach_gateway(paths)
+    except GatewayUnreachable as unreachable:
+        if not paths.lock_file.exists():
+            return None
+        try:
+            StateLock.acquire(paths).release()
+        except AlreadyRunning:
+            raise unreachable from None
+        return None
+
+
 def _own(paths: Paths, closing: ExitStack) -> Admin:
     from shareai_cli.catalog.prices import PriceBook
     from shareai_cli.gateway.administration import Administration

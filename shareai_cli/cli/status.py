@@ -44,20 +44,9 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
 
 def find_status(paths: Paths) -> Status | None:
     """Return what the running gateway says; None where none runs, `StateError` where one does not answer."""
-    from shareai_cli.cli.state import reach_gateway
-    from shareai_cli.errors import AlreadyRunning, GatewayUnreachable
-    from shareai_cli.ledger.lock import StateLock
+    from shareai_cli.cli.state import find_running
 
-    try:
-        gateway = reach_gateway(paths)
-    except GatewayUnreachable:
-        if not paths.lock_file.exists():
-            return None
-        try:
-            StateLock.acquire(paths).release()
-        except AlreadyRunning:
-            raise  # somebody holds the lock and does not answer: that is worth more than "none"
-        return None
+    gateway = find_running(paths)
     if gateway is None:
         return None
     try:
