@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from tests.support.served import PROGRAM
@@ -64,6 +64,13 @@ class Terminal:
 @contextmanager
 def terminal(*arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Terminal]:
     """Run a command line at a terminal of its own for the length of a block."""
+    with terminal_of((*PROGRAM, *arguments), environ) as running:
+        yield running
+
+
+@contextmanager
+def terminal_of(command: Sequence[str], environ: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+    """Run another program so, a shell for example."""
     assert sys.platform != "win32"
     import fcntl
     import pty
@@ -71,7 +78,7 @@ def terminal(*arguments: str, environ: Mapping[str, str] | None = None) -> Itera
 
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*PROGRAM, *arguments],
+        command,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
