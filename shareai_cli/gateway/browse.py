@@ -182,8 +182,16 @@ def _describe_target(target: Target, told: ModelFacts, scene: Scene, facts: Fact
         abilities=known.abilities,
         prompt_nano=known.price.prompt_nano,
         completion_nano=known.price.completion_nano,
+        reason=_unlisted(target, scene.offers),
     )
     return _troubled(info, scene.troubles[target], scene.now) if target in scene.troubles else info
+
+
+def _unlisted(target: Target, offers: Sequence[Offer]) -> str:
+    """Say that a provider's own list lacks a target: it is asked all the same, as lists need not be whole."""
+    offer = next((one for one in offers if one.provider == target.provider), None)
+    is_unlisted = offer is not None and offer.source == "provider" and target.model not in offer.models
+    return f"{target.provider} does not list it." if is_unlisted else ""
 
 
 def _describe_route(route: RouteSettings, targets: Sequence[ModelInfo], is_running: bool) -> ModelInfo:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shareai_cli.client import LocalProcess
+from shareai_cli.config import Settings
 from shareai_cli.errors import ModelUnavailable, ShareAIError, UpstreamError
 from shareai_cli.secrets import Secret
 from shareai_cli.types import DEMO_MODEL, Clock, LocalModel
@@ -43,6 +44,13 @@ def demo_model() -> LocalModel:
     """Return the demo model of this package."""
     path = Path(__file__).parent.parent / "llama" / "demo" / f"{DEMO_MODEL}.gguf"
     return LocalModel(id=DEMO_MODEL, path=str(path))
+
+
+def local_models(settings: Settings, has_llama: bool) -> tuple[LocalModel, ...]:
+    """Return the models that this machine serves; the demo model where nothing else is configured."""
+    if settings.is_empty:
+        return (demo_model(),) if has_llama else ()
+    return settings.local.models
 
 
 class Fleet:

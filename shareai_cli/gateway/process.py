@@ -33,7 +33,7 @@ from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.auth import LONGEST_KEY
 from shareai_cli.gateway.browse import Browser
 from shareai_cli.gateway.feed import Feed
-from shareai_cli.gateway.fleet import Fleet, demo_model
+from shareai_cli.gateway.fleet import Fleet, local_models
 from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.request_line import RequestLines
 from shareai_cli.ledger import Closed, Ledger
@@ -306,13 +306,6 @@ async def take_lock(paths: Paths) -> StateLock:
             if time.monotonic() > until:
                 raise
         await asyncio.sleep(0.05)
-
-
-def local_models(settings: Settings, has_llama: bool) -> tuple[LocalModel, ...]:
-    """Return the models that this machine serves; the demo model where nothing else is configured."""
-    if settings.is_empty:
-        return (demo_model(),) if has_llama else ()
-    return settings.local.models
 
 
 def server_limits(server: ServerSettings) -> ServerLimits:
