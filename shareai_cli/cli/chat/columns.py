@@ -58,6 +58,7 @@ class ColumnsScreen:
         self._clock = clock
         self._began = clock()
         self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._drawn: list[Line] = []
 
     def __enter__(self) -> ColumnsScreen:
         self._live.__enter__()
@@ -71,12 +72,16 @@ class ColumnsScreen:
     def draw(self) -> None:
         """See `Screen`."""
         width = _width(self._console, len(self._columns))
-        rows = max(1, self._console.height - SPARE_ROWS - 1)
+        height = max(1, self._console.height - SPARE_ROWS - 1)
         pause = waiting(self._clock() - self._began)
         blocks = [
-            [_heading(column.heading), *(column.lines(width)[-rows:] or [pause])] for column in self._columns
+            [_heading(column.heading), *(column.lines(width)[-height:] or [pause])]
+            for column in self._columns
         ]
-        self._live.update(segments(_side_by_side(blocks, width)), refresh=True)
+        rows = _side_by_side(blocks, width)
+        if rows != self._drawn:
+            self._drawn = rows
+            self._live.update(segments(rows), refresh=True)
 
     def print_whole(self, footers: Sequence[Sequence[str]]) -> None:
         """Print every column from its beginning to its end, with some lines below."""

@@ -6,6 +6,8 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
@@ -114,6 +116,7 @@ class MarkdownScreen:
         self._began = clock()
         self._text = GrowingMarkdown(console)
         self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._drawn: list[Line] = []
 
     def __enter__(self) -> MarkdownScreen:
         self._live.__enter__()
@@ -137,15 +140,34 @@ class MarkdownScreen:
         growing = self._text.growing_lines(width)[-max(1, height - SPARE_ROWS) :]
         if not growing and not finished:
             growing = [waiting(self._clock() - self._began)]
-        self._live.update(segments(growing))
-        if finished:
-            self._print(finished)  # draws what grows below it
-        else:
-            self._live.refresh()
+        if finished or growing != self._drawn:
+            self._drawn = growing
+            self._live.update(segments(growing), refresh=not finished)
+            self._print(finished)  # what grows is drawn anew below it
 
     def _print(self, lines: list[Line]) -> None:
         if lines:
             self._console.print(segments(lines), end="")
+
+
+@contextmanager
+def silent_keys() -> Iterator[None]:
+    """Keep what is typed meanwhile from being echoed into what is drawn; Ctrl-C works, the rest waits."""
+    try:
+        import termios
+
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (ImportError, ValueError, OSError, termios.error):
+        yield
+        return
+    attributes = before[:]
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 
 def segments(lines: list[Line]) -> SegmentLines:

@@ -21,6 +21,7 @@ from shareai_cli.cli.chat.screen import (
     is_capable,
     keep_drawing,
     make_console,
+    silent_keys,
 )
 from shareai_cli.cli.console import printable
 
@@ -110,12 +111,15 @@ class Show:
 
         Every conversation takes in its answer, as far as it came; `Answer.error` says what went wrong.
         """
-        if self.console is not None and len(voices) > 1:
-            from shareai_cli.cli.chat.columns import fits
+        if self.console is None:
+            return self._ask_in_turn(voices)
+        with silent_keys():
+            if len(voices) > 1:
+                from shareai_cli.cli.chat.columns import fits
 
-            if fits(self.console, len(voices)):
-                return self._ask_side_by_side(self.console, voices)
-        return self._ask_in_turn(voices)
+                if fits(self.console, len(voices)):
+                    return self._ask_side_by_side(self.console, voices)
+            return self._ask_in_turn(voices)
 
     def tell(self, text: str, *, is_error: bool = False) -> None:
         """Tell the person something beside an answer."""
