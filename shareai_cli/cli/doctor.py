@@ -91,7 +91,8 @@ def _progress(*, quiet: bool) -> Progress:
         return lambda done, waiting: None
 
     def tell(done: int, waiting: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{done} looked at, waiting for {waiting}...")
+        text = f"{done} looked at, waiting for {waiting}..." if waiting else ""
+        sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
 
     return tell

@@ -51,7 +51,8 @@ class Reached(Struct, frozen=True):
 class _Way:
     """One way under way: its steps so far, and the socket, as far as there is one."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self.seconds = seconds
         self.steps: list[Step] = []
         self.now = ""
         self._clock = clock
@@ -64,13 +65,18 @@ class _Way:
         self.steps.append(Step(name, round((self._clock() - began) * 1000, 1)))
 
 
-def reach(provider: ProviderSettings, clock: Clock = time.monotonic) -> Reached:
-    """Go to a provider and ask for its list of models; failures are told, none is raised."""
-    way = _Way(clock)
+def reach(
+    provider: ProviderSettings, *, seconds: float = STEP_SECONDS, clock: Clock = time.monotonic
+) -> Reached:
+    """Go to a provider and ask for its list of models; failures are told, none is raised.
+
+    `seconds` is the most that each step may take; a name server alone knows how long it takes.
+    """
+    way = _Way(clock, seconds)
     try:
         status, date = _go(provider, way)
     except TimeoutError:
-        return Reached(tuple(way.steps), f"{way.now}: nothing within {STEP_SECONDS:g} s")
+        return Reached(tuple(way.steps), f"{way.now}: nothing within {seconds:g} s")
     except (ConfigurationError, UpstreamError) as error:
         return Reached(tuple(way.steps), str(error))
     except socket.gaierror:
@@ -92,7 +98,7 @@ def _go(provider: ProviderSettings, way: _Way) -> tuple[int, float | None]:
     with way.step("name"):
         addresses = socket.getaddrinfo(first.host, first.port, type=socket.SOCK_STREAM)
     with way.step("connection"):
-        connection = _connect(addresses)
+        connection = _connect(addresses, way.seconds)
     try:
         if egress.proxy is not None:
             with way.step("proxy"):
@@ -116,11 +122,11 @@ def _proxy(named: ProxySettings) -> Proxy:
     return Proxy(Origin(named.scheme, named.host, named.port), None, named.credentials, named.named_by)
 
 
-def _connect(addresses: Sequence[tuple[int, int, int, str, Any]]) -> socket.socket:
+def _connect(addresses: Sequence[tuple[int, int, int, str, Any]], seconds: float) -> socket.socket:
     failure: OSError = OSError("no address")
     for family, kind, protocol, _, address in addresses[:4]:
         connection = socket.socket(family, kind, protocol)
-        connection.settimeout(STEP_SECONDS)
+        connection.settimeout(seconds)
         try:
             connection.connect(address)
         except OSError as error:
@@ -151,7 +157,7 @@ def _request(origin: Origin, path: str) -> bytes:
 def _read_head(connection: socket.socket) -> bytes:
     """Return a head without its last line ends, byte by byte so that nothing behind it is taken."""
     head = bytearray()
-    until = time.monotonic() + STEP_SECONDS
+    until = time.monotonic() + (connection.gettimeout() or STEP_SECONDS)
     while not head.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)
         if not byte or len(head) > _HEAD_LIMIT:

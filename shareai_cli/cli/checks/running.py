@@ -13,7 +13,7 @@ SECONDS = 8.0
 """How long all checks together may take."""
 
 Progress = Callable[[int, str], None]
-"""Told how many checks are done, and the name of one that is not."""
+"""Told how many checks are done, and the name of one that is not; an empty name at the end."""
 
 
 def run_checks(
@@ -45,6 +45,7 @@ def run_checks(
         except queue.Empty:
             break
         results[number] = findings
+    progress(len(results), "")
     return [
         finding
         for number, check in enumerate(checks)
