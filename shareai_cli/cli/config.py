@@ -83,7 +83,8 @@ _SECTIONS = ("server", "network", "providers", "routes", "local")
 
 def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """Return what a well-formed configuration refers to and cannot be had."""
-    from shareai_cli.secrets import resolve
+    from shareai_cli.secrets import SecretReference, resolve, resolve_header
+    from shareai_cli.wire.trust import client_context
 
     problems: list[str] = []
     for provider in settings.providers.values():
@@ -92,6 +93,18 @@ def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
                 resolve(key, environ)
             except ConfigurationError as error:
                 problems.append(f"Provider '{provider.name}': {error}")
+        for header in provider.headers:
+            try:
+                if isinstance(header.value, SecretReference):
+                    resolve_header(header.value, environ)
+            except ConfigurationError as error:
+                problems.append(f"Provider '{provider.name}', header {header.name}: {error}")
+    authorities = (one for provider in settings.providers.values() for one in provider.egress.authorities)
+    for authority in dict.fromkeys(authorities):
+        try:
+            client_context([authority])
+        except ConfigurationError as error:
+            problems.append(str(error))
     files = [Path(model.path) for model in settings.local.models]
     problems += [f"There is no file {file}." for file in files if not file.is_file()]
     return problems

@@ -68,7 +68,8 @@ class FaultUpstream:
 
     @property
     def origin(self) -> str:
-        return f"{'https' if self._tls else 'http'}://{self._host}:{self.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
     def base_url(self) -> str:
