@@ -6,20 +6,24 @@ import asyncio
 import itertools
 import socket
 import ssl
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from shareai_cli.errors import ConnectionRefused, TruncatedReply, UpstreamTimeout
 from shareai_cli.wire.client import Timeouts
+from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.dial import race, resolve
 from tests.support.behaviours import Behaviour, chat, close_delimited, events, reply, stream
 from tests.support.certificates import Certificates, make_certificates
+from tests.support.clock import FakeClock
 from tests.support.upstream import FaultUpstream, refused_port, unanswered_port
 from tests.support.waiting import until
 from tests.wire.asking import Asking, ask, begin, ended, pieces, send
 
-IPV4 = socket.AF_INET
+IPV4, IPV6 = socket.AF_INET, socket.AF_INET6
 
 
 async def test_a_port_on_which_nobody_listens_is_refused(asking: Asking) -> None:
@@ -87,6 +91,49 @@ async def test_a_name_has_addresses_of_both_families_in_turn() -> None:
     families = [family for family, _ in await resolve("localhost", 80)]
     assert families
     assert all(one != other for one, other in itertools.pairwise(families))
+
+
+async def test_an_ipv6_address_is_connected_to_plain_and_over_tls(asking: Asking, tmp_path: Path) -> None:
+    """In brackets in the URL, without them in the certificate."""
+    certificates = make_certificates(tmp_path, ("::1",))
+    for server, client in ((None, None), (certificates.server(), certificates.client())):
+        async with FaultUpstream(tls=server, host="::1") as upstream:
+            port = upstream.port
+            assert (await ask(asking.pool(upstream, client)))[0] == 200
+    with pytest.raises(ConnectionRefused, match=rf"no connection to \[::1\]:{port}: connection refused"):
+        await ask(asking.pool(f"http://[::1]:{port}/v1"))
+
+
+class NamesLoop(asyncio.SelectorEventLoop):
+    """An event loop with names of its own: each means addresses of the loopback."""
+
+    names: Mapping[str, Sequence[str]] = {}
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        return [
+            (IPV6 if ":" in one else IPV4, socket.SOCK_STREAM, 6, "", (one, port)) for one in self.names[host]
+        ]
+
+
+def test_a_name_that_has_ipv6_addresses_alone_is_reached() -> None:
+    """So is one whose IPv4 addresses lead nowhere, or whose IPv6 ones do."""
+
+    async def reach(host: str) -> None:
+        cast(NamesLoop, asyncio.get_running_loop()).names = {
+            "six.example": ["::1"],
+            "both.example": ["127.0.0.1", "::1"],
+            "both-ways.example": ["::1", "127.0.0.1"],
+        }
+        asking = Asking(Deadlines(3600.0), FakeClock())
+        async with FaultUpstream(host=host) as upstream:
+            names = ["both.example", "both-ways.example"] + (["six.example"] if host == "::1" else [])
+            for name in names:
+                assert (await ask(asking.pool(f"http://{name}:{upstream.port}/v1")))[0] == 200
+            await asking.close()
+
+    with asyncio.Runner(loop_factory=NamesLoop) as runner:
+        runner.run(reach("::1"))
+        runner.run(reach("127.0.0.1"))
 
 
 async def test_cancelling_while_connecting_leaves_nothing(asking: Asking) -> None:
