@@ -45,16 +45,21 @@ class KeyStore:
         """Keep a key; raises `StateError` where neither a keyring nor the folder takes it."""
         return _keep_in_keyring(_name(provider, secret), secret) or self._keep_in_file(provider, secret)
 
-    def forget(self, reference: SecretReference) -> bool:
-        """Delete a key if it is kept here; tells whether there was one to delete."""
+    def keeps(self, reference: SecretReference) -> bool:
+        """Tell whether a place is one of these, and no place of a person's own."""
         if reference.kind == "keyring":
-            service, _, name = reference.location.rpartition("/")
-            return service == SERVICE and _delete_from_keyring(name)
-        if reference.kind == "file" and Path(reference.location).parent == self._folder:
+            return reference.location.rpartition("/")[0] == SERVICE
+        return reference.kind == "file" and Path(reference.location).parent == self._folder
+
+    def forget(self, reference: SecretReference) -> None:
+        """Delete a key if it is kept here; one that is gone already is none to complain of."""
+        if not self.keeps(reference):
+            return
+        if reference.kind == "keyring":
+            _delete_from_keyring(reference.location.rpartition("/")[2])
+        else:
             with suppress(OSError):
                 Path(reference.location).unlink()
-                return True
-        return False
 
     def _keep_in_file(self, provider: str, secret: Secret) -> Kept:
         reference = self.place(provider, secret)
@@ -89,15 +94,11 @@ def _keep_in_keyring(name: str, secret: Secret) -> Kept | None:
     return None
 
 
-def _delete_from_keyring(name: str) -> bool:
+def _delete_from_keyring(name: str) -> None:
     keyring = _keyring()
-    if keyring is None:
-        return False
-    try:
-        keyring.delete_password(SERVICE, name)
-    except Exception:  # a backend raises what it likes, also where there is nothing to delete
-        return False
-    return True
+    if keyring is not None:
+        with suppress(Exception):  # a backend raises what it likes, also where there is nothing to delete
+            keyring.delete_password(SERVICE, name)
 
 
 def _keyring() -> Any:

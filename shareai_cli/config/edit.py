@@ -80,10 +80,10 @@ class Editor:
         def change(document: Document) -> None:
             keys, array = self._keys(document, name)
             place = _place(name, keys, former)
-            if new in keys:
-                del array[place]
-            else:
+            if new not in keys:
                 array[place] = new.name
+            elif new != former:
+                del array[place]
 
         return self._change(change)
 
@@ -145,21 +145,17 @@ class Editor:
         """Take a route out."""
         return self._change(lambda document: _remove(document, "routes", name, "route"))
 
-    def add_local_models(self, models: Sequence[Path]) -> Settings:
-        """Declare GGUF files that this machine serves; those declared already stay as they are."""
-
-        def change(document: Document) -> None:
-            for path in models:
-                self._declare(document, absolute(path), None)
-
-        return self._change(change)
-
-    def add_local_model(self, path: Path, name: str | None = None) -> Settings:
-        """Declare a GGUF file under a name; None means the file's, without its end.
+    def add_local_models(self, models: Mapping[Path, str | None]) -> Settings:
+        """Declare GGUF files that this machine serves, each under a name; None means the file's.
 
         One that is declared already under that name stays as it is, under another one it is refused.
         """
-        return self._change(lambda document: self._declare(document, absolute(path), name))
+
+        def change(document: Document) -> None:
+            for path, name in models.items():
+                self._declare(document, absolute(path), name)
+
+        return self._change(change)
 
     def remove_local_model(self, name: str) -> Settings:
         """Take a local model out; refused while a route names it. Its file stays where it is."""

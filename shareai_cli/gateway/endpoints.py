@@ -85,7 +85,9 @@ class Endpoint:
         limits = settings.timeouts
         self.timeouts = Timeouts(limits.connect, limits.total, limits.total)
         self.stream_timeouts = Timeouts(limits.connect, min(limits.head, limits.total), limits.total)
+        hidden = _secrets_among(settings.headers, headers) if headers else []
         for key in keys:
+            key.hidden += hidden
             fields = key.presented(settings.key_style) + b"Content-Type: application/json\r\n"
             key.head = self._head(b"POST", "/chat/completions", fields)
 
@@ -158,13 +160,10 @@ class Endpoints:
         for name, settings in providers.items():
             origin, _ = parse_base_url(settings.base_url)
             keys = [_resolve(name, reference, environ) for reference in settings.keys]
-            keys = keys or [EndpointKey(None, "none")]
-            headers = [(one.name, _resolve_header(name, one, environ)) for one in settings.headers]
-            for key in keys:
-                key.hidden += _secrets_among(settings.headers, headers)
+            headers = resolve_headers(settings, environ)
             way = (origin, settings.egress)
             pool = pools.get(way) or pools.setdefault(way, make_pool(*way))
-            built[name] = Endpoint(settings, keys, pool, headers)
+            built[name] = Endpoint(settings, keys or [EndpointKey(None, "none")], pool, headers)
         return cls(built)
 
     def __iter__(self) -> Iterator[Endpoint]:
@@ -182,6 +181,11 @@ def node_endpoint(base_url: str, secret: Secret, make_pool: PoolFactory) -> Endp
     )
     origin, _ = parse_base_url(base_url)
     return Endpoint(settings, [EndpointKey(secret, "made at start")], make_pool(origin, Egress()))
+
+
+def resolve_headers(settings: ProviderSettings, environ: Mapping[str, str]) -> list[tuple[str, Secret]]:
+    """Fetch the values of a provider's header fields; raises `ConfigurationError`."""
+    return [(one.name, _resolve_header(settings.name, one, environ)) for one in settings.headers]
 
 
 def _resolve_header(provider: str, header: Header, environ: Mapping[str, str]) -> Secret:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = Callable[[dict[str, str]], tuple[int, bytes]]
+"""Makes a status and a body out of a request's headers."""
 
 
 class CheckServer:
     """Answers every GET with what `answer` makes of its headers, and remembers what was asked."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, fields: Mapping[str, str]) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         outer = self
 
@@ -26,7 +27,8 @@ class CheckServer:
                 status, body = answer(headers)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
-                self.send_header("Location", "/elsewhere")
+                for name, value in fields.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -47,9 +49,10 @@ class CheckServer:
 
 
 @contextmanager
-def check_server(answer: Answer) -> Iterator[CheckServer]:
-    """Run a server for the length of a block."""
-    server = CheckServer(answer)
+def check_server(answer: Answer, **fields: str) -> Iterator[CheckServer]:
+    """Run a server for the length of a block; `fields` are header fields of its answers."""
+    given = {name.replace("_", "-"): value for name, value in fields.items()}
+    server = CheckServer(answer, {"Location": "/elsewhere", **given})
     server.start()
     try:
         yield server
