@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ from shareai_cli.gateway.body import (
     required_string,
 )
 from shareai_cli.types import Attempt, Caller, Outcome, Target, Usage
-from shareai_cli.wire.message import Request, Response
+from shareai_cli.wire.message import PushedBody, Request, Response
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -36,34 +36,10 @@ LONGEST_MODEL = 256
 """Characters of a model's name."""
 
 
-class Stream:
-    """The pieces of a reply's body, and what has to be done once no more of them are taken.
-
-    A generator that was never begun runs no `finally` of its own; whoever holds a stream calls `aclose`.
-    """
-
-    __slots__ = ("_end", "_pieces")
-
-    def __init__(self, pieces: AsyncGenerator[bytes, None], end: Callable[[], Awaitable[None]]) -> None:
-        self._pieces = pieces
-        self._end = end
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
-
-    def __anext__(self) -> Awaitable[bytes]:
-        return self._pieces.__anext__()
-
-    async def aclose(self) -> None:
-        """End the stream, however much of it was taken; twice does no harm."""
-        await self._pieces.aclose()
-        await self._end()
-
-
 class Reply(Response):
-    """What a stage hands back: a response of the server's, whose stream can be ended before it began."""
+    """What a stage hands back: a response of the server's."""
 
-    body: bytes | Stream = b""
+    body: bytes | PushedBody = b""
 
 
 class Choice(Struct, frozen=True):

@@ -8,8 +8,7 @@ event, and the target and the number of attempts follow in a comment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 
 from shareai_cli.errors import ShareAIError
 from shareai_cli.gateway.exchange import (
@@ -20,12 +19,12 @@ from shareai_cli.gateway.exchange import (
     Reply,
     Replying,
     Stage,
-    Stream,
     error_event,
     outcome_of,
     printable,
 )
 from shareai_cli.types import Outcome
+from shareai_cli.wire.message import PushedBody, Writer
 
 COMMENT = b": keep-alive\n\n"
 PENDING = (b"x-shareai-target", b"pending")
@@ -47,60 +46,109 @@ def keep_alive(interval: Callable[[], float]) -> Stage:
 
 async def _kept_alive(exchange: Exchange, replying: Replying, seconds: float) -> Reply:
     """Return the answer, or after `seconds` a stream of comments that it is the end of."""
-    answer = _started(replying)
+    answer = asyncio.get_running_loop().create_task(replying)
     try:
         await asyncio.wait({answer}, timeout=seconds)
     except asyncio.CancelledError:
-        await _end(answer)
+        answer.cancel()
+        await asyncio.wait({answer})
+        _close_body(answer)
         raise
     if answer.done():
         return answer.result()
-
-    async def end() -> None:
-        await _end(answer)
-        exchange.settle(Outcome.CANCELLED)
-
-    return Reply(200, [EVENTS_TYPE, NO_CACHE, PENDING], Stream(_commented(exchange, answer, seconds), end))
+    return Reply(200, [EVENTS_TYPE, NO_CACHE, PENDING], _Commented(exchange, answer, seconds))
 
 
-async def _commented(
-    exchange: Exchange, answer: asyncio.Task[Reply], seconds: float
-) -> AsyncGenerator[bytes, None]:
-    """Yield comments until the answer is there, then who answered, and then the answer."""
-    while not answer.done():
-        yield COMMENT
-        await asyncio.wait({answer}, timeout=seconds)
-    try:
-        reply = answer.result()
-    except ShareAIError as error:
-        exchange.error_code = error.code or error.type
-        exchange.settle(outcome_of(error))
-        yield error_event(error)
-        return
-    target, attempts = printable(exchange.target), len(exchange.attempts)
-    yield b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts)
-    if isinstance(reply.body, bytes):
+class _Commented(PushedBody):
+    """Comments until the answer is there, then who answered, and then the answer."""
+
+    def __init__(self, exchange: Exchange, answer: asyncio.Task[Reply], seconds: float) -> None:
+        self._exchange = exchange
+        self._answer = answer
+        self._seconds = seconds
+        self._body: PushedBody | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writer: Writer | None = None
+        self._closed = False
+
+    def start(self, writer: Writer) -> None:
+        """Send the first comment, and see what becomes of the answer."""
+        self._writer = writer
+        self._comment()
+        self._answer.add_done_callback(self._answered)
+
+    def pause(self) -> None:
+        """Pass it on to the answer."""
+        if self._body is not None:
+            self._body.pause()
+
+    def resume(self) -> None:
+        """Pass it on to the answer."""
+        if self._body is not None:
+            self._body.resume()
+
+    def close(self) -> None:
+        """End the answer, whether it has begun or not."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stop_comments()
+        if self._answer.cancel():
+            self._answer.add_done_callback(self._abandoned)
+        else:
+            self._abandoned(self._answer)
+
+    def _comment(self) -> None:
+        if self._writer is not None:
+            self._writer.write(COMMENT)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._comment)
+
+    def _stop_comments(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def _answered(self, answer: asyncio.Task[Reply]) -> None:
+        """Send the answer, of whatever kind it is."""
+        self._stop_comments()
+        writer, self._writer = self._writer, None
+        if self._closed or writer is None:
+            return
+        try:
+            reply = answer.result()
+        except ShareAIError as error:
+            self._exchange.error_code = error.code or error.type
+            self._end(writer, outcome_of(error), error_event(error))
+        except (Exception, asyncio.CancelledError) as error:
+            writer.fail(RuntimeError(type(error).__name__))
+        else:
+            self._send(writer, reply)
+
+    def _send(self, writer: Writer, reply: Reply) -> None:
+        exchange, body = self._exchange, reply.body
+        target, attempts = printable(exchange.target), len(exchange.attempts)
+        writer.write(b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts))
+        if isinstance(body, PushedBody):
+            self._body = body
+            body.start(writer)
+            return
         # What a target passed back, with a status that it is too late to send.
-        exchange.settle(Outcome.OK)
-        yield b"data: " + b" ".join(reply.body.splitlines()) + b"\n\n"
-        return
-    async with aclosing(reply.body) as body:
-        async for piece in body:
-            yield piece
+        self._end(writer, Outcome.REJECTED, b"data: " + b" ".join(body.splitlines()) + b"\n\n")
+
+    def _end(self, writer: Writer, outcome: Outcome, event: bytes) -> None:
+        self._exchange.settle(outcome)
+        writer.write(event)
+        writer.end()
+
+    def _abandoned(self, answer: asyncio.Task[Reply]) -> None:
+        """End the stream that the answer may have come to; what was not settled was cancelled."""
+        _close_body(answer)
+        self._exchange.settle(Outcome.CANCELLED)
 
 
-def _started(replying: Replying) -> asyncio.Task[Reply]:
-    """Start a task that its caller ends, whatever happens."""
-    return asyncio.get_running_loop().create_task(replying)
-
-
-async def _end(answer: asyncio.Task[Reply]) -> None:
-    """Cancel the task where it still runs, and end the stream that it may have come to."""
-    if not answer.done():
-        answer.cancel()
-        await asyncio.wait({answer})
+def _close_body(answer: asyncio.Task[Reply]) -> None:
     if answer.cancelled() or answer.exception() is not None:
         return
     body = answer.result().body
-    if isinstance(body, Stream):
-        await body.aclose()
+    if isinstance(body, PushedBody):
+        body.close()

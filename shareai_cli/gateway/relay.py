@@ -1,18 +1,20 @@
 """A stream on its way to the client, once its content flows.
 
-What came is passed on event by event, unchanged, while a tap reads usage and the reason of the end. The
-exchange is settled before the last bytes go. A failure ends the stream with an error event, no `[DONE]`.
+What comes is passed on within the call that brought it, event by event, unchanged, while a tap reads usage
+and the reason of the end. The exchange is settled before the last bytes go. A failure ends the stream with an
+error event, no `[DONE]`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 from shareai_cli.errors import MalformedReply, TruncatedReply, UpstreamError
-from shareai_cli.gateway.exchange import Exchange, Stream, error_event
+from shareai_cli.gateway.exchange import Exchange, error_event
 from shareai_cli.gateway.tap import EventKind, StreamTap, is_done, is_only_usage
 from shareai_cli.types import Attempt, Clock, Outcome
 from shareai_cli.wire.client import Reply
+from shareai_cli.wire.message import PushedBody, Writer
 from shareai_cli.wire.sse import EventSplitter
 
 AFTER_DONE = 1.0
@@ -27,8 +29,8 @@ Broken = Callable[[UpstreamError], None]
 """Told that a stream failed after its content had begun."""
 
 
-class Relay:
-    """Passes on one stream whose first content has come; its attempt `began` then, by `clock`."""
+class Relay(PushedBody):
+    """Passes on one stream whose first content has come, `held`; its attempt `began` then, by `clock`."""
 
     __slots__ = (
         "_began",
@@ -36,11 +38,14 @@ class Relay:
         "_clock",
         "_exchange",
         "_gap",
+        "_held",
         "_hide_usage",
         "_reply",
         "_smallest",
         "_splitter",
         "_tap",
+        "_text",
+        "_writer",
     )
 
     def __init__(
@@ -48,6 +53,7 @@ class Relay:
         exchange: Exchange,
         reply: Reply,
         splitter: EventSplitter,
+        held: list[bytes],
         gap: float,
         clock: Clock,
         began: float,
@@ -58,6 +64,7 @@ class Relay:
         self._exchange = exchange
         self._reply = reply
         self._splitter = splitter
+        self._held = held
         self._tap = StreamTap()
         self._gap = gap
         self._clock = clock
@@ -65,76 +72,100 @@ class Relay:
         self._hide_usage = hide_usage
         self._broken = broken
         self._smallest = 1 << 20
+        self._text = 0
+        self._writer: Writer | None = None
 
-    def stream(self, events: list[bytes]) -> Stream:
-        """Return the stream, beginning with `events`, to its end or to an error event in its place."""
-        return Stream(self._pieces(events), self._end)
+    # -- told by the server
 
-    async def _pieces(self, events: list[bytes]) -> AsyncGenerator[bytes, None]:
-        reply, feed, gap = self._reply, self._splitter.feed, self._gap
-        try:
-            while True:
-                piece, kind = self._pass(events)
-                if kind == EventKind.DONE:
-                    self._settle(Outcome.OK, "ok")
-                    reply.leave(AFTER_DONE)
-                    yield piece
-                    return
-                if piece:
-                    yield piece
-                if kind == EventKind.ERROR:
-                    raise MalformedReply("it sent an error event")
-                data = await reply.next(gap)
-                if not data:
-                    if ending := self._at_end():
-                        yield ending
-                    return
-                events = feed(data)
-        except UpstreamError as error:
-            if self._broken is not None:
-                self._broken(error)
-            self._exchange.error_code = error.outcome
-            self._settle(Outcome.INCOMPLETE, error.outcome)
-            yield error_event(
-                UpstreamError(f"The upstream failed in the middle of its reply: {error.message}.")
-            )
-        finally:
-            await self._end()
+    def start(self, writer: Writer) -> None:
+        """Pass on what was held back, and from now on what comes."""
+        self._writer = writer
+        held, self._held = self._held, []
+        self._pass(held)
+        if self._writer is not None:
+            self._reply.pour(self, self._gap)
 
-    async def _end(self) -> None:
+    def pause(self) -> None:
+        """Have the upstream wait."""
+        self._reply.pause()
+
+    def resume(self) -> None:
+        """Have the upstream go on."""
+        self._reply.resume()
+
+    def close(self) -> None:
         """Let the upstream go; a stream that nobody took to its end was cancelled."""
+        self._writer = None
         self._reply.abort()
         self._settle(Outcome.CANCELLED, "cancelled")
 
-    def _pass(self, events: list[bytes]) -> tuple[bytes, int]:
-        """Read events along; returns the bytes that go on, and what ended them, else `OTHER`."""
-        note = self._tap.note
-        passed: list[bytes] = []
+    # -- told by the upstream
+
+    def received(self, data: bytes) -> None:
+        """Pass on the events that a piece completes."""
+        try:
+            events = self._splitter.feed(data)
+        except MalformedReply as error:
+            self._fail(error)
+        else:
+            self._pass(events)
+
+    def ended(self, failure: UpstreamError | None) -> None:
+        """End the stream as its upstream did: whether properly, its last events tell."""
+        rest = bytes(self._splitter.held)
+        if failure is None and not is_done(rest) and not self._tap.finished:
+            failure = TruncatedReply("the stream ended too early")
+        if failure is not None:
+            self._fail(failure)
+        else:
+            self._finish(rest.rstrip() + b"\n\n" if is_done(rest) else b"")
+
+    def _pass(self, events: list[bytes]) -> None:
+        """Pass events on, and end the stream where one of them does."""
+        writer, note = self._writer, self._tap.note
+        if writer is None:
+            return
         for event in events:
             kind = note(event)
             if kind:
-                if kind == EventKind.ERROR:
-                    return b"".join(passed), kind
                 if kind == EventKind.DONE:
-                    passed.append(event)
-                    return b"".join(passed), kind
+                    self._reply.leave(AFTER_DONE)
+                    self._finish(event)
+                    return
+                if kind == EventKind.ERROR:
+                    self._fail(MalformedReply("it sent an error event"))
+                    return
                 if self._hide_usage and is_only_usage(event):
                     continue
-            passed.append(event)
             # An event's text is taken for what it has more than the smallest one, and a token's worth.
             size = len(event)
             if size < self._smallest:
                 self._smallest = size
-            self._exchange.completion_bytes += size - self._smallest + TOKEN_BYTES
-        return passed[0] if len(passed) == 1 else b"".join(passed), EventKind.OTHER
+            self._text += size - self._smallest + TOKEN_BYTES
+            writer.write(event)
 
-    def _at_end(self) -> bytes:
-        """Settle a stream whose upstream closed it without `[DONE]`, or raise `TruncatedReply`."""
-        rest = self._splitter.rest
-        if is_done(rest) or self._tap.finished:
-            self._settle(Outcome.OK, "ok")
-            return rest.rstrip() + b"\n\n" if is_done(rest) else b""
-        raise TruncatedReply("the stream ended too early")
+    # -- ends
+
+    def _finish(self, last: bytes) -> None:
+        """End a stream that is complete, with its last bytes."""
+        self._settle(Outcome.OK, "ok")
+        self._end(last)
+
+    def _fail(self, error: UpstreamError) -> None:
+        """End the stream with an error event in place of what is missing."""
+        self._reply.abort()
+        if self._broken is not None:
+            self._broken(error)
+        self._exchange.error_code = error.outcome
+        self._settle(Outcome.INCOMPLETE, error.outcome)
+        told = UpstreamError(f"The upstream failed in the middle of its reply: {error.message}.")
+        self._end(error_event(told))
+
+    def _end(self, last: bytes) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.write(last)
+            writer.end()
 
     def _settle(self, outcome: Outcome, attempt_outcome: str) -> None:
         """Settle the exchange once, its last attempt with how its stream ended and how long that took."""
@@ -142,6 +173,7 @@ class Relay:
         if exchange.settled:
             return
         exchange.usage = self._tap.usage
+        exchange.completion_bytes = self._text
         last = exchange.attempts[-1]
         spent = int((self._clock() - self._began) * 1e6)
         exchange.attempts[-1] = Attempt(last.target, last.key, attempt_outcome, last.status, spent)

@@ -205,15 +205,28 @@ class StreamTap:
 
     def note(self, event: bytes) -> int:
         """Take in one event; tells `DONE`, `ERROR`, `USAGE`, or `OTHER` (0) for all that just passes."""
-        kind, find = EventKind.OTHER, event.find  # `in` takes longer: it tries bytes as a number first
-        if find(b'"usage"') >= 0 and _holds_usage(event):
+        find = event.find  # `in` takes longer: it tries bytes as a number first
+        if (
+            find(b'"usage"') < 0
+            and find(b"error") < 0
+            and find(DONE) < 0
+            and (self.finished or not _holds_finish(event))
+        ):
+            return EventKind.OTHER
+        return self._take_in(event)
+
+    def _take_in(self, event: bytes) -> int:
+        """Take in an event that may be more than text."""
+        kind = EventKind.OTHER
+        if _holds_usage(event):
             kind = EventKind.USAGE
             self.usage = usage_of(data_of(event) or b"") or self.usage
-        if not self.finished and _holds_finish(event):
+        if _holds_finish(event):
             self.finished = True
-        if find(DONE) >= 0 and is_done(event):
+        if is_done(event):
             return EventKind.DONE
-        if (find(b'"error"') >= 0 or find(b"event: error") >= 0) and classify_event(event) == EventKind.ERROR:
+        names_error = b'"error"' in event or b"event: error" in event
+        if names_error and classify_event(event) == EventKind.ERROR:
             return EventKind.ERROR
         return kind
 

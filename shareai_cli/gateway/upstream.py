@@ -145,13 +145,14 @@ class Upstream:
             exchange,
             reply,
             splitter,
+            held,
             limits.gap,
             self._clock,
             began,
             hide_usage=asks_usage,
             broken=broken,
         )
-        return Reply(reply.status, [EVENTS_TYPE, NO_CACHE], relay.stream(held))
+        return Reply(reply.status, [EVENTS_TYPE, NO_CACHE], relay)
 
     async def _until_content(
         self, reply: UpstreamReply, splitter: EventSplitter, limits: TimeLimits

@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         "_left",
         "_loop",
         "_parser",
+        "_poured",
         "_repeats",
         "_reply",
         "_reusable",
@@ -116,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._interim = 0
         self._barren = 0
         self._gap = 0.0
+        self._poured = False
         self._idle_seconds = math.inf
         self._bodiless = False
         self._left = False
@@ -174,6 +176,19 @@ class Connection(asyncio.Protocol):
         if self.paused and wanted > WAITING_BYTES:
             self.taken()
         return waiter
+
+    def flow(self, seconds: float) -> None:
+        """Read on; the reply fails when no piece comes for that many seconds."""
+        self._gap = seconds
+        self.deadline = min(self._clock() + seconds, self._total_at)
+        self.taken()
+
+    def hold(self) -> None:
+        """Read nothing more for now."""
+        self.deadline = self._total_at
+        if not self.paused and self._transport is not None:
+            self.paused = True
+            self._transport.pause_reading()
 
     def taken(self) -> None:
         """Read on, if reading had been paused."""
@@ -240,8 +255,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and wake who waits."""
+        reply: Reply = self._reply  # type: ignore[assignment] # there is one in the states HEAD and BODY
         state = self._state
-        if state == HEAD:
+        if state == BODY:
+            if reply.receiver is not None:
+                self._pour(data)
+                return
+        elif state == HEAD:
             size = self._head_bytes + len(data)
             if size > HEAD_BYTES:
                 self._large_head(data, HEAD_BYTES - self._head_bytes)
@@ -250,10 +270,9 @@ class Connection(asyncio.Protocol):
                 self._broken(_Refused("another protocol"))  # llhttp would take RTSP's replies
                 return
             self._head_bytes = size
-        elif state != BODY:
+        else:
             self.abort()  # nobody asked for these bytes
             return
-        reply: Reply = self._reply  # type: ignore[assignment] # there is one in these states
         before = reply.waiting
         try:
             self._parser.feed_data(data)
@@ -267,14 +286,8 @@ class Connection(asyncio.Protocol):
         if state == HEAD:
             return
         waiting = reply.waiting
-        if waiting == before:
-            self._barren += len(data)
-            if self._barren > BARREN_BYTES:
-                self._fail(MalformedReply("framing without a body"))
-                self.abort()
-                return
-        else:
-            self._barren = 0
+        if waiting == before and not self._bears(len(data)):
+            return
         waiter = self._waiter
         if waiter is not None:
             if waiting < self._wanted:
@@ -288,6 +301,31 @@ class Connection(asyncio.Protocol):
         if waiting > WAITING_BYTES and not self.paused:
             self.paused = True
             self._transport.pause_reading()  # type: ignore[union-attr] # it just brought data
+
+    def _pour(self, data: bytes) -> None:
+        """Parse, and hand on what there is of the body."""
+        self._poured = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._broken(error)
+            return
+        state = self._state
+        if state == BODY:
+            if self._poured or self._bears(len(data)):
+                deadline = self._clock() + self._gap
+                self.deadline = deadline if deadline < self._total_at else self._total_at
+        elif state == DONE:
+            self._complete()
+
+    def _bears(self, size: int) -> bool:
+        """Whether so many more bytes of framing are borne; the reply fails where they are too many."""
+        self._barren += size
+        if self._barren > BARREN_BYTES:
+            self._fail(MalformedReply("framing without a body"))
+            self.abort()
+            return False
+        return True
 
     def eof_received(self) -> bool:
         """Note whether the other side ended on purpose: TLS says so, a lost connection does not."""
@@ -364,13 +402,19 @@ class Connection(asyncio.Protocol):
         self._state = DONE if self._bodiless else BODY
 
     def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body."""
+        """Keep a piece of the body, or hand it over."""
         if self._state != BODY:
             self._surplus = True
             return
+        self._barren = 0
         reply: Reply = self._reply  # type: ignore[assignment] # there is one in these states
-        reply.pieces.append(body)
-        reply.waiting += len(body)
+        receiver = reply.receiver
+        if receiver is None:
+            reply.pieces.append(body)
+            reply.waiting += len(body)
+        else:
+            self._poured = True
+            receiver.received(body)
 
     def on_message_complete(self) -> None:
         """End a reply, or skip an interim one."""
@@ -412,6 +456,9 @@ class Connection(asyncio.Protocol):
         elif self._bodiless:
             self._parser = httptools.HttpResponseParser(self)  # the former one waits for the body
         reply.complete = True
+        if reply.receiver is not None:
+            reply.deliver()
+            return
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -26,6 +27,41 @@ class Request(Struct, gc=False):
     peer: str = ""
 
 
+class Writer(Protocol):
+    """Where the pieces of a body go."""
+
+    def write(self, piece: bytes) -> None:
+        """Send a piece; it leaves at the end of the loop's turn."""
+
+    def end(self) -> None:
+        """Say that the body is complete."""
+
+    def fail(self, error: Exception) -> None:
+        """Say that the body cannot be completed: a reply that has begun is cut off."""
+
+
+class PushedBody(ABC):
+    """A body that writes itself as it comes, without a task that waits for each piece."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def start(self, writer: Writer) -> None:
+        """Write every piece, now or later, and then the end. It is called once at most."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Have no more pieces come for now: the client takes less than it is sent."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Go on after a pause."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write nothing more, complete or not, begun or not; twice does no harm."""
+
+
 class Response(Struct):
     """One reply: the server adds what frames it (Content-Length, Transfer-Encoding, Connection, Date).
 
@@ -35,7 +71,7 @@ class Response(Struct):
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | PushedBody | AsyncIterator[bytes] = b""
     lines: bytes = b""
 
 

@@ -27,6 +27,12 @@ class Source(Protocol):
     def expect(self, seconds: float, wanted: int) -> asyncio.Future[None]:
         """Return what is done once `wanted` bytes wait, or the reply ended or failed (0 s: no limit)."""
 
+    def flow(self, seconds: float) -> None:
+        """Read on, if paused; the reply fails when no piece comes for that many seconds."""
+
+    def hold(self) -> None:
+        """Read nothing more for now."""
+
     def taken(self) -> None:
         """What waited was taken, and more is to come: read on, if paused."""
 
@@ -40,14 +46,36 @@ class Source(Protocol):
         """Close the connection at once."""
 
 
+class Receiver(Protocol):
+    """Who takes a reply's pieces as they come."""
+
+    def received(self, data: bytes) -> None:
+        """Take a piece; it must not raise."""
+
+    def ended(self, failure: UpstreamError | None) -> None:
+        """Take in that nothing more comes: the reply is complete, or why it is not."""
+
+
 class Reply:
     """One reply: its head is complete, its body is taken with `read` or `next`, by one task at a time.
+
+    Or it is poured: then a receiver is handed each piece within the call in which it came.
 
     `headers` have lower-case names, repeats joined with a comma (RFC 9110, 5.3). The connection is used again
     once the reply was complete and taken; until then it is this reply's alone.
     """
 
-    __slots__ = ("_connection", "complete", "failure", "headers", "pieces", "status", "waiting")
+    __slots__ = (
+        "_connection",
+        "_gap",
+        "complete",
+        "failure",
+        "headers",
+        "pieces",
+        "receiver",
+        "status",
+        "waiting",
+    )
 
     def __init__(self, connection: Source) -> None:
         self.status = 0
@@ -58,7 +86,10 @@ class Reply:
         self.pieces: list[bytes] = []
         self.waiting = 0
         """Bytes in `pieces`: received and not yet taken."""
+        self.receiver: Receiver | None = None
+        """Who is handed what comes; None where it is asked for."""
         self._connection: Source | None = connection
+        self._gap = 0.0
 
     def __repr__(self) -> str:
         return f"<Reply {self.status} [waiting: {self.waiting}, complete: {self.complete}]>"
@@ -93,8 +124,48 @@ class Reply:
                 raise self.failure
         return self._take()
 
+    def pour(self, receiver: Receiver, gap: float) -> None:
+        """Hand pieces to `receiver` as they come, at most `gap` seconds apart, and then the end of the reply.
+
+        What waits already is handed over within this call.
+        """
+        self.receiver = receiver
+        self._gap = gap
+        if self._connection is not None and not self.complete:
+            self._connection.flow(gap)
+        self.deliver()
+
+    def pause(self) -> None:
+        """Have no more pieces handed over for now, but those that are on their way; no time limit runs."""
+        if self.receiver is not None and self._connection is not None:
+            self._connection.hold()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if self.receiver is not None and self._connection is not None:
+            self._connection.flow(self._gap)
+
+    def deliver(self) -> None:
+        """Hand the receiver what waits, and the end where it has come."""
+        receiver = self.receiver
+        if receiver is None:
+            return
+        pieces = self.pieces
+        if pieces:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self.waiting = 0
+            receiver.received(data)
+        if self.complete or self.failure is not None:
+            if self.receiver is None:
+                return  # it wants no more
+            self.receiver = None
+            self.abort()
+            receiver.ended(self.failure)
+
     def abort(self) -> None:
         """Give the reply up; its connection is closed unless the reply was complete. Twice does no harm."""
+        self.receiver = None
         connection, self._connection = self._connection, None
         self.pieces.clear()
         self.waiting = 0
@@ -111,13 +182,14 @@ class Reply:
         if connection is None or self.complete:
             self.abort()
             return
-        self._connection = None
+        self._connection = self.receiver = None
         connection.leave(seconds)
 
     def fail(self, failure: UpstreamError) -> None:
         """Take in that nothing more will come, although the reply is not complete."""
         self.failure = failure
         self._connection = None
+        self.deliver()
 
     async def _wait(self, seconds: float, wanted: int) -> None:
         connection = self._connection

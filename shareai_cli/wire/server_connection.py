@@ -14,7 +14,8 @@ from typing import Protocol
 from shareai_cli.errors import Overloaded, RequestTimeout, ShareAIError
 from shareai_cli.types import Clock
 from shareai_cli.wire.admission import Admission
-from shareai_cli.wire.message import Handler, Refuse, Request, Response
+from shareai_cli.wire.body_writer import BodyWriter
+from shareai_cli.wire.message import Handler, PushedBody, Refuse, Request, Response
 from shareai_cli.wire.reply_heads import BODILESS, ReplyHeads
 from shareai_cli.wire.request_reader import BODY, DEAF, RequestReader
 from shareai_cli.wire.turn import Turn
@@ -64,6 +65,7 @@ class ServerConnection(asyncio.Protocol):
         "_owner",
         "_paused",
         "_phase",
+        "_pushed",
         "_reader",
         "_seen",
         "_task",
@@ -82,6 +84,7 @@ class ServerConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._pushed: PushedBody | None = None
         self._phase = IDLE
         self._begun = False
         self._gone = False
@@ -177,12 +180,16 @@ class ServerConnection(asyncio.Protocol):
         self._paused = True
         self._seen = self._transport.get_write_buffer_size()
         self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+        if self._pushed is not None:
+            self._pushed.pause()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._paused = False
         if self._phase == BUSY:
             self.deadline = 0.0
+        if self._pushed is not None:
+            self._pushed.resume()
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
@@ -244,7 +251,7 @@ class ServerConnection(asyncio.Protocol):
             if isinstance(response.body, bytes):
                 self._write_whole(request, response)
             else:
-                await self._stream(request, response, response.body)
+                await self._write_body(request, response, response.body)
         except ShareAIError as error:
             self._replace(request, error)
         except asyncio.CancelledError as error:
@@ -276,40 +283,41 @@ class ServerConnection(asyncio.Protocol):
         self._begun = True
         owner.turn.write(self._transport, message)
 
-    async def _stream(self, request: Request, response: Response, pieces: AsyncIterator[bytes]) -> None:
+    async def _write_body(
+        self, request: Request, response: Response, body: PushedBody | AsyncIterator[bytes]
+    ) -> None:
         """Write each piece as it comes, the first one with the head."""
+        owner, chunked = self._owner, request.version == "1.1"
         try:
-            chunked = request.version == "1.1"
             self._last = last = self._is_last() or not chunked
-            head = self._owner.heads.head(response, request, last)
-            transport, turn = self._transport, self._owner.turn
-            if request.method == "HEAD" or response.status in BODILESS:
-                self._begun = True
-                turn.write(transport, head)
-                return
-            async for piece in pieces:
-                if transport.is_closing():
-                    return
-                if not piece:
-                    continue
-                if chunked:
-                    piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-                if not self._begun:
-                    self._begun = True
-                    piece = head + piece
-                turn.write(transport, piece)
-                if self._paused:
-                    await self._drain()
-            end = b"0\r\n\r\n" if chunked else b""
-            if not self._begun:
-                self._begun = True
-                end = head + end
-            if end:
-                turn.write(transport, end)
+            head = owner.heads.head(response, request, last)
+            bodiless = request.method == "HEAD" or response.status in BODILESS
+            ended = self._loop.create_future()
+            writer = BodyWriter(head, self._transport, owner.turn, ended, chunked=chunked and not bodiless)
+            try:
+                if bodiless:
+                    writer.end()
+                elif isinstance(body, PushedBody):
+                    self._pushed = body
+                    body.start(writer)
+                    await writer.ended
+                else:
+                    await self._pull(body, writer)
+            finally:
+                self._begun = writer.begun
         finally:
-            close = getattr(pieces, "aclose", None)
-            if close is not None:
-                await close()
+            self._pushed = None
+            await _close(body)
+
+    async def _pull(self, pieces: AsyncIterator[bytes], writer: BodyWriter) -> None:
+        """Write pieces that have to be asked for, no faster than the client takes them."""
+        async for piece in pieces:
+            if self._transport.is_closing():
+                return
+            writer.write(piece)
+            if self._paused:
+                await self._drain()
+        writer.end()
 
     def _is_last(self) -> bool:
         """Whether the connection ends after the reply to the request that was just taken."""
@@ -385,6 +393,14 @@ class ServerConnection(asyncio.Protocol):
             self._gone = True
             if self._task is not None:
                 self._task.cancel()
+
+
+async def _close(body: PushedBody | AsyncIterator[bytes]) -> None:
+    """End a body, however much of it was taken."""
+    if isinstance(body, PushedBody):
+        body.close()
+    elif (close := getattr(body, "aclose", None)) is not None:
+        await close()
 
 
 def _where(error: BaseException) -> str:

@@ -27,23 +27,19 @@ class EventSplitter:
     at the "\r", and the next one begins with the "\n".
     """
 
-    __slots__ = ("_held", "_limit")
+    __slots__ = ("_limit", "held")
 
     def __init__(self, limit: int = EVENT_BYTES) -> None:
         self._limit = limit
-        self._held = bytearray()
+        self.held = bytearray()
+        """What has come of an event that is not yet complete."""
 
     def __repr__(self) -> str:
-        return f"<EventSplitter [held: {len(self._held)}]>"
-
-    @property
-    def rest(self) -> bytes:
-        """What has come of an event that is not yet complete."""
-        return bytes(self._held)
+        return f"<EventSplitter [held: {len(self.held)}]>"
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the events that `data` completes; raises `MalformedReply` for one past the limit."""
-        held = self._held
+        held = self.held
         if held:
             searched = max(0, len(held) - _STRADDLING)
             held += data
@@ -63,18 +59,18 @@ class EventSplitter:
         """Cut up `data`, and hold what is left of it."""
         if _RETURN not in data:
             blocks = data.split(b"\n\n")
-            self._held += blocks.pop()
+            self.held += blocks.pop()
             return [block + b"\n\n" for block in blocks]
         events: list[bytes] = []
         start = 0
         while (found := _blank_line(data, start)) is not None:
             events.append(data[start : found.end()])
             start = found.end()
-        self._held += data[start:]
+        self.held += data[start:]
         return events
 
     def _check(self) -> None:
-        if len(self._held) > self._limit:
+        if len(self.held) > self._limit:
             raise MalformedReply(f"an event of its stream is larger than {self._limit} bytes")
 
 

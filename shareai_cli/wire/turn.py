@@ -33,8 +33,8 @@ class Turn:
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         """Write to a transport."""
         self._queue.append((transport, data))
-        self._size += len(data)
-        if self._size >= AT_ONCE:
+        size = self._size = self._size + len(data)
+        if size >= AT_ONCE:
             self.end()
         elif not self._scheduled:
             self._scheduled = True

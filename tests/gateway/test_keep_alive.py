@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from shareai_cli.gateway.exchange import Stream
 from shareai_cli.gateway.keep_alive import COMMENT
 from shareai_cli.types import Outcome
+from shareai_cli.wire.message import PushedBody
 from tests.support.behaviours import chat, rate_limited, silence, status, stream
 from tests.support.gateway import Gate, cancelled, fields_of
+from tests.support.taken import Taken
 from tests.support.upstream import FaultUpstream
-from tests.support.waiting import turns, until
+from tests.support.waiting import until
 
 EVERY = 0.01
 ROUTE = {"chat": ["a/m", "b/m"]}
 
 
 @asynccontextmanager
-async def begun(gate: Gate, *, comments: int = 1) -> AsyncIterator[tuple[Stream, dict[bytes, bytes]]]:
+async def begun(gate: Gate, *, comments: int = 1) -> AsyncIterator[tuple[Taken, dict[bytes, bytes]]]:
     """Ask for a stream whose target is silent, and take its first comments."""
     response = await gate.begin(stream=True)
-    assert isinstance(response.body, Stream)
+    assert isinstance(response.body, PushedBody)
     assert response.status == 200
-    pieces = aiter(response.body)
-    for _ in range(comments):
-        assert await anext(pieces) == COMMENT
-    try:
-        yield response.body, dict(fields_of(response))
-    finally:
-        await response.body.aclose()
+    async with aclosing(Taken(response.body)) as pieces:
+        sent = b""
+        while len(sent) < comments * len(COMMENT):
+            sent += await anext(pieces)
+        assert sent.replace(COMMENT, b"") == b""
+        yield pieces, dict(fields_of(response))
 
 
 async def test_without_the_setting_nothing_is_sent_before_content() -> None:
@@ -98,7 +98,7 @@ async def test_a_refusal_that_is_passed_back_after_a_comment_is_one_event() -> N
             rest = b"".join([piece async for piece in body])
             assert b'data: {"error": {"message": "No."' in rest
             assert rest.endswith(b"}}\n\n")
-            assert gate.closed.outcome == Outcome.OK
+            assert gate.closed.outcome == Outcome.REJECTED
 
 
 @pytest.mark.parametrize("comments", [0, 1])
@@ -128,17 +128,17 @@ async def test_a_client_that_leaves_once_content_is_there_ends_the_upstreams_wor
     takes_content: bool,
 ) -> None:
     """Whether it took the content, or left at the very moment at which it came."""
-    go_on = asyncio.Event()
-    async with FaultUpstream([stream("a", "b").stall(until=go_on), silence()]) as a:
+    after_content = 3  # the head, the role, the first text
+    async with FaultUpstream([stream("a", "b").after_delay(5 * EVERY).stall(after=after_content)]) as a:
         gate = Gate({"a": a}, routes={"chat": ["a/m"]}, comments=EVERY)
         async with gate:
             async with begun(gate) as (body, _):
-                go_on.set()
-                await turns()
+                await until(lambda: any(b"x-shareai-target" in piece for piece in body.waiting))
                 if takes_content:
                     async for piece in body:
-                        if b"x-shareai-target" in piece:
+                        if b'"a"' in piece:
                             break
+            await until(lambda: a.open == 0)
             entry = gate.closed
             assert (entry.outcome, entry.target) == (Outcome.CANCELLED, "a/m")
         assert gate.gateway.in_flight == 0

@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shareai_cli.config import TimeLimits
-from shareai_cli.gateway.exchange import Stream
 from shareai_cli.gateway.relay import AFTER_DONE
 from shareai_cli.types import Attempt, Outcome, Usage
-from shareai_cli.wire.message import Response
+from shareai_cli.wire.message import PushedBody, Response
 from tests.support.behaviours import Behaviour, chat, events, reply, stream
 from tests.support.gateway import Gate, cancelled, fingerprint
+from tests.support.taken import Taken
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import turns, until
 
@@ -44,9 +44,9 @@ async def two_targets(
         yield gate, a, b
 
 
-def body_of(response: Response) -> Stream:
-    assert isinstance(response.body, Stream)
-    return response.body
+def body_of(response: Response) -> Taken:
+    assert isinstance(response.body, PushedBody)
+    return Taken(response.body)
 
 
 # -- before the first content

@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, cast
 
@@ -29,16 +30,16 @@ from shareai_cli.config import (
 )
 from shareai_cli.errors import ModelUnavailable, Overloaded
 from shareai_cli.gateway.app import Gateway
-from shareai_cli.gateway.exchange import Stream
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.ledger import Closed, Ledger, LedgerState, Opened
 from shareai_cli.secrets import Secret, SecretReference
 from shareai_cli.types import Caller, LocalModel, Target
 from shareai_cli.wire.client import Pool
 from shareai_cli.wire.deadlines import Deadlines
-from shareai_cli.wire.message import Request, Response
+from shareai_cli.wire.message import PushedBody, Request, Response
 from shareai_cli.wire.origin import Origin, parse_base_url
 from tests.support.clock import FakeClock
+from tests.support.taken import Taken
 from tests.support.upstream import FaultUpstream
 
 KEY = "sk-shareai-test"
@@ -285,11 +286,9 @@ class Gate:
     async def take(self, response: Response) -> Answer:
         """Take a response to its end."""
         body = response.body
-        if isinstance(body, Stream):
-            try:
-                body = b"".join([piece async for piece in body])
-            finally:
-                await cast(Stream, response.body).aclose()
+        if isinstance(body, PushedBody):
+            async with aclosing(Taken(body)) as pieces:
+                body = b"".join([piece async for piece in pieces])
         assert isinstance(body, bytes)
         answer = Answer(response, body)
         seen = body.decode("utf-8", "replace") + repr(answer.headers)
