@@ -15,14 +15,14 @@ from rich.console import Console
 
 from shareai_cli.cli.chat.access import open_access
 from shareai_cli.cli.chat.answer import Answer, Tokens
-from shareai_cli.cli.chat.columns import Column, ColumnsScreen, fits
+from shareai_cli.cli.chat.columns import ColumnsScreen
 from shareai_cli.cli.chat.command import split_words
 from shareai_cli.cli.chat.conversation import Conversation, Options
 from shareai_cli.cli.chat.events import MOST_CHARACTERS, refused, take_event
 from shareai_cli.cli.chat.facts import facts_line
 from shareai_cli.cli.chat.key import new_key, own_key
 from shareai_cli.cli.chat.markdown import MOST_DRAWN, GrowingMarkdown
-from shareai_cli.cli.chat.screen import MarkdownScreen, is_capable
+from shareai_cli.cli.chat.screen import MarkdownScreen, is_capable, least_width
 from shareai_cli.cli.chat.text import harmless
 from shareai_cli.cli.invocation import Invocation
 from shareai_cli.cli.state import open_admin
@@ -171,7 +171,7 @@ def test_a_key_file_that_others_can_read_is_not_used(paths: Paths) -> None:
 
 
 def answer(clock: FakeClock | None = None) -> Answer:
-    return Answer("m", lambda text: None, clock or FakeClock())
+    return Answer("m", clock or FakeClock())
 
 
 def event(data: object) -> bytes:
@@ -185,11 +185,12 @@ def delta(**fields: object) -> bytes:
 def test_an_answer_takes_in_its_events() -> None:
     """Text, the reason of the end, tokens; reasoning is no text, and comments are none either."""
     clock, pieces = FakeClock(), list[str]()
-    one = Answer("m", pieces.append, clock)
+    one = answer(clock)
+    one.show_on(pieces.append)
     clock.forward(1)
     assert not take_event(one, delta(role="assistant", content=""))
     assert not take_event(one, delta(reasoning_content="hm"))
-    assert (one.thinks, one.first_token_seconds) == (True, None)
+    assert (one.is_thinking, one.first_token_seconds) == (True, None)
     clock.forward(1)
     for given_event in (delta(content="Hel"), b": keep-alive\n\n", delta(content="lo")):
         assert not take_event(one, given_event)
@@ -198,8 +199,8 @@ def test_an_answer_takes_in_its_events() -> None:
         one, event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "x": 1}})
     )
     assert take_event(one, event(b"[DONE]"))
-    assert (pieces, one.text, one.finish_reason) == (["Hel", "lo"], "Hello", "stop")
-    assert (one.tokens, one.first_token_seconds, one.thinks) == (Tokens(3, 2), 2.0, False)
+    assert (pieces[1:], one.text, one.finish_reason) == (["Hel", "lo"], "Hello", "stop")
+    assert (one.tokens, one.first_token_seconds, one.is_thinking) == (Tokens(3, 2), 2.0, False)
 
 
 def test_the_target_may_be_told_in_a_comment() -> None:
@@ -422,7 +423,7 @@ def test_an_answer_longer_than_the_screen_scrolls_and_stands_there_once() -> Non
     target, file = console(width=40, height=8)
     words = " ".join(str(number) for number in range(200))
     text = f"First.\n\n{words}\n\nLast."
-    with MarkdownScreen(target, FakeClock()) as screen:
+    with MarkdownScreen(target, answer()) as screen:
         for start in range(0, len(text), 50):
             screen.add(text[start : start + 50])
             screen.draw()
@@ -435,27 +436,31 @@ def test_until_something_comes_the_screen_says_that_it_waits() -> None:
     """With the seconds; nothing of it stays."""
     target, file = console()
     clock = FakeClock()
-    with MarkdownScreen(target, clock) as screen:
+    one = answer(clock)
+    with MarkdownScreen(target, one) as screen:
         screen.draw()
         clock.forward(3)
+        screen.draw()
+        one.think()
         screen.draw()
         screen.add("Hello.")
     emulator = Emulator(60, 12)
     emulator.feed(file.getvalue())
     assert "... 3 s" in file.getvalue()
+    assert "thinking 3 s" in file.getvalue()
     assert emulator.lines() == ["Hello."]
 
 
 def test_columns_stand_side_by_side() -> None:
     """Their ends while they grow, all of them in the end, with what is told of each below."""
     target, file = console(width=80, height=8)
-    columns = [Column("model-a", target), Column("model-b", target)]
-    screen = ColumnsScreen(target, columns, FakeClock())
+    answers = [Answer("model-a", FakeClock()), Answer("model-b", FakeClock())]
+    screen = ColumnsScreen(target, answers)
     with screen:
         for number in range(30):
-            columns[0].add(f"{number}\n\n")
+            answers[0].add(f"{number}\n\n")
             screen.draw()
-        columns[1].add("Short.")
+        answers[1].add("Short.")
         screen.draw()
     screen.print_whole([["facts of a"], ["facts of b", "It broke."]])
     emulator = Emulator(80, 8)
@@ -471,9 +476,7 @@ def test_columns_stand_side_by_side() -> None:
 
 def test_columns_need_room() -> None:
     """In a narrow terminal answers stand one below the other."""
-    assert fits(console(width=80)[0], 2)
-    assert not fits(console(width=80)[0], 3)
-    assert not fits(console(width=60)[0], 2)
+    assert least_width(2) <= 80 < least_width(3)
 
 
 class TerminalStream(io.StringIO):

@@ -131,7 +131,7 @@ async def test_chat_has_a_key_of_its_own_that_is_renewed(tmp_path: Path) -> None
         for _ in range(2):
             assert (await running.shareai("chat", "chat", "Hello")).code == 0
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
-            assert (await running.shareai("key", "revoke", "chat")).code == 0
+            assert (await running.shareai("key", "revoke", "chat", "--yes")).code == 0
         keys = (await running.shareai("key", "list", "--json")).json["keys"]
         assert [one["name"] for one in keys] == ["default", "chat", "chat"]
 

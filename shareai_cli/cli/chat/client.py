@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -72,11 +71,7 @@ class ChatClient:
                 wanted = await self._ask(answer, wanted)
         except ShareAIError as error:
             answer.error = error
-        except asyncio.CancelledError:
-            answer.is_stopped = True
-            raise
-        finally:
-            answer.end()
+        answer.end()
 
     async def models(self) -> list[str]:
         """Return the names that can be asked for, in the gateway's order; raises `ShareAIError`."""
@@ -178,8 +173,9 @@ async def _take_stream(answer: Answer, response: httpx.Response) -> None:
         for event in splitter.feed(data):
             if take_event(answer, event):
                 return
-    if take_event(answer, splitter.rest + b"\n\n"):
-        return
+    for event in splitter.feed(b"\n\n"):  # the last one, where nothing ended it
+        if take_event(answer, event):
+            return
     if not answer.finish_reason:
         raise TruncatedReply("The answer ended too early.")
 

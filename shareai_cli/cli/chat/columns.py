@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from itertools import zip_longest
 from types import TracebackType
-from typing import Final
 
 from rich.console import Console
 from rich.live import Live
@@ -15,33 +13,21 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
+from shareai_cli.cli.chat.answer import Answer
 from shareai_cli.cli.chat.markdown import GrowingMarkdown, Line
-from shareai_cli.cli.chat.screen import SPARE_ROWS, segments, waiting
+from shareai_cli.cli.chat.screen import GAP, SPARE_ROWS, segments, waiting
 from shareai_cli.cli.chat.text import harmless
-from shareai_cli.types import Clock
-
-LEAST_WIDTH: Final = 36
-"""Cells of a column below which answers stand one below the other."""
-
-GAP: Final = " │ "
 
 
-def fits(console: Console, columns: int) -> bool:
-    """Tell whether the terminal is wide enough for that many columns."""
-    return _width(console, columns) >= LEAST_WIDTH
+class _Column:
+    """One answer, as lines."""
 
-
-class Column:
-    """One answer's text, as lines."""
-
-    def __init__(self, heading: str, console: Console) -> None:
-        self.heading = harmless(heading)
+    def __init__(self, answer: Answer, console: Console) -> None:
+        self.answer = answer
+        self.heading: Line = [Segment(harmless(answer.model), Style(bold=True))]
         self._text = GrowingMarkdown(console)
         self._finished: list[Line] = []
-
-    def add(self, text: str) -> None:
-        """Take in the next piece."""
-        self._text.add(text)
+        answer.show_on(self._text.add)
 
     def lines(self, width: int, *, is_last: bool = False) -> list[Line]:
         """Return all lines of what has come."""
@@ -50,13 +36,11 @@ class Column:
 
 
 class ColumnsScreen:
-    """Draws the ends of all columns while they grow; `print_whole` prints them once nothing more comes."""
+    """Draws the ends of all answers while they grow; `print_whole` prints them once nothing more comes."""
 
-    def __init__(self, console: Console, columns: Sequence[Column], clock: Clock = time.monotonic) -> None:
+    def __init__(self, console: Console, answers: Sequence[Answer]) -> None:
         self._console = console
-        self._columns = columns
-        self._clock = clock
-        self._began = clock()
+        self._columns = [_Column(answer, console) for answer in answers]
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._drawn: list[Line] = []
 
@@ -73,9 +57,8 @@ class ColumnsScreen:
         """See `Screen`."""
         width = _width(self._console, len(self._columns))
         height = max(1, self._console.height - SPARE_ROWS - 1)
-        pause = waiting(self._clock() - self._began)
         blocks = [
-            [_heading(column.heading), *(column.lines(width)[-height:] or [pause])]
+            [column.heading, *(column.lines(width)[-height:] or [waiting(column.answer)])]
             for column in self._columns
         ]
         rows = _side_by_side(blocks, width)
@@ -92,7 +75,7 @@ class ColumnsScreen:
         for column, text, footer in zip(self._columns, texts, footers, strict=True):
             padding: list[Line] = [[]] * (tallest - len(text) + 1)
             notes = [line for note in footer for line in _folded(self._console, note, width)]
-            blocks.append([_heading(column.heading), *text, *padding, *notes])
+            blocks.append([column.heading, *text, *padding, *notes])
         self._console.print(segments(_side_by_side(blocks, width)), end="")
         sys.stdout.flush()
 
@@ -100,10 +83,6 @@ class ColumnsScreen:
 def _width(console: Console, columns: int) -> int:
     """Return the cells that each column has."""
     return (console.width - len(GAP) * (columns - 1)) // columns
-
-
-def _heading(text: str) -> Line:
-    return [Segment(text, Style(bold=True))]
 
 
 def _folded(console: Console, text: str, width: int) -> list[Line]:

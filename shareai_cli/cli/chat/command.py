@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import print_json
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.errors import ExitCode, UsageError
@@ -17,8 +18,8 @@ from shareai_cli.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from shareai_cli.cli.chat.access import Access
     from shareai_cli.cli.chat.answer import Answer
-    from shareai_cli.cli.chat.conversation import Options
-    from shareai_cli.cli.chat.show import Show, Voice
+    from shareai_cli.cli.chat.conversation import Options, Voice
+    from shareai_cli.cli.chat.show import Show
     from shareai_cli.secrets import Secret
 
 app = new_app()
@@ -37,7 +38,9 @@ def chat(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL] [QUESTION]", help="The model, and a question where there is but one."
+            metavar="[MODEL] [QUESTION]",
+            help="The model, and a question where there is but one.",
+            autocompletion=known.models,
         ),
     ] = None,
     compare: Annotated[
@@ -97,7 +100,11 @@ def chat(
         voices = _voices(models or [_default_model(access, show)], options, system)
         for voice in voices:
             voice.conversation.ask(question)
-        answers = show.collect(voices) if as_json else show.ask(voices)
+        if as_json:
+            show.collect(voices)
+        else:
+            show.ask(voices)
+    answers = [voice.answer for voice in voices]
     if as_json:
         fields = [as_fields(answer) for answer in answers]
         print_json({"answers": fields} if compare else fields[0])
@@ -176,8 +183,7 @@ def _default_model(access: Access, show: Show) -> str:
 
 
 def _voices(models: Sequence[str], options: Options, system: str | None) -> list[Voice]:
-    from shareai_cli.cli.chat.conversation import Conversation
-    from shareai_cli.cli.chat.show import Voice
+    from shareai_cli.cli.chat.conversation import Conversation, Voice
 
     return [Voice(model, Conversation(options, system)) for model in models]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from shareai_cli.cli.chat.answer import Answer
+
 
 class Options(Struct, frozen=True):
     """How every question is to be answered."""
@@ -66,3 +68,19 @@ class Conversation:
             "temperature": self._options.temperature,
         }
         return {name: value for name, value in body.items() if value is not None}
+
+
+class Voice:
+    """A model, what was said with it, and its latest answer."""
+
+    def __init__(self, model: str, conversation: Conversation) -> None:
+        self.model = model
+        self.conversation = conversation
+        self.answer = Answer(model)
+
+    def __repr__(self) -> str:
+        return f"<Voice {self.model} {self.conversation!r}>"
+
+    def begin(self) -> None:
+        """Make room for the answer to the last question."""
+        self.answer = Answer(self.model)

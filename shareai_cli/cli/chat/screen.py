@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
+from shareai_cli.cli.chat.answer import Answer
 from shareai_cli.cli.chat.text import harmless
 from shareai_cli.types import Clock
 
@@ -36,6 +37,15 @@ IDLE_SHARE: Final = 4.0
 
 SPARE_ROWS: Final = 2
 """Rows of the terminal that a drawing leaves free, so that it never scrolls by itself."""
+
+LEAST_COLUMN: Final = 36
+GAP: Final = " │ "
+"""Cells of the narrowest column, and what stands between two."""
+
+
+def least_width(columns: int) -> int:
+    """Return the cells that answers side by side need; in fewer they stand one below the other."""
+    return columns * LEAST_COLUMN + (columns - 1) * len(GAP)
 
 
 def is_capable(stream: TextIO) -> bool:
@@ -106,14 +116,13 @@ class MarkdownScreen:
     The last one is drawn below, as much of its end as the terminal has room for.
     """
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+    def __init__(self, console: Console, answer: Answer) -> None:
         from rich.live import Live
 
         from shareai_cli.cli.chat.markdown import GrowingMarkdown
 
         self._console = console
-        self._clock = clock
-        self._began = clock()
+        self._answer = answer
         self._text = GrowingMarkdown(console)
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._drawn: list[Line] = []
@@ -139,7 +148,7 @@ class MarkdownScreen:
         finished = self._text.take_finished(width)
         growing = self._text.growing_lines(width)[-max(1, height - SPARE_ROWS) :]
         if not growing and not finished:
-            growing = [waiting(self._clock() - self._began)]
+            growing = [waiting(self._answer)]
         if finished or growing != self._drawn:
             self._drawn = growing
             self._live.update(segments(growing), refresh=not finished)
@@ -177,9 +186,10 @@ def segments(lines: list[Line]) -> SegmentLines:
     return SegmentLines(lines, new_lines=True)
 
 
-def waiting(seconds: float) -> Line:
+def waiting(answer: Answer) -> Line:
     """Return the line that is shown until there is something to show."""
     from rich.segment import Segment
     from rich.style import Style
 
-    return [Segment(f"... {seconds:.0f} s" if seconds >= 1 else "...", Style(dim=True))]
+    what, seconds = "thinking" if answer.is_thinking else "...", int(answer.elapsed())
+    return [Segment(f"{what} {seconds} s" if seconds else what, Style(dim=True))]

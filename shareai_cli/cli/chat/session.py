@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from shareai_cli.cli.chat.conversation import Voice
 from shareai_cli.cli.chat.lines import LineReader
-from shareai_cli.cli.chat.show import Show, Voice
+from shareai_cli.cli.chat.show import Show
 from shareai_cli.cli.console import print_line
 from shareai_cli.errors import ConfigurationError, ShareAIError, UsageError
 from shareai_cli.nearest import nearest

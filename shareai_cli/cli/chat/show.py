@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from shareai_cli.cli.chat.access import Access
 from shareai_cli.cli.chat.answer import Answer
 from shareai_cli.cli.chat.client import ChatClient
-from shareai_cli.cli.chat.conversation import Conversation
+from shareai_cli.cli.chat.conversation import Voice
 from shareai_cli.cli.chat.facts import facts_line
 from shareai_cli.cli.chat.screen import (
     MarkdownScreen,
@@ -20,6 +20,7 @@ from shareai_cli.cli.chat.screen import (
     Screen,
     is_capable,
     keep_drawing,
+    least_width,
     make_console,
     silent_keys,
 )
@@ -29,35 +30,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Result = TypeVar("Result")
-
-
-class Voice:
-    """A model, and what was said with it."""
-
-    def __init__(self, model: str, conversation: Conversation) -> None:
-        self.model = model
-        self.conversation = conversation
-
-    def __repr__(self) -> str:
-        return f"<Voice {self.model} {self.conversation!r}>"
-
-
-class _Turn:
-    """One answer on its way to the screen: held back until those before it have been shown."""
-
-    def __init__(self, voice: Voice) -> None:
-        self.voice = voice
-        self.has_begun = False
-        self.has_ended = False
-        self._held: list[str] = []
-        self._add: Callable[[str], None] = self._held.append
-        self.answer = Answer(voice.model, lambda text: self._add(text))
-
-    def begin(self, screen: MarkdownScreen | PlainScreen) -> None:
-        """Let the answer go to a screen from now on."""
-        self.has_begun = True
-        screen.add("".join(self._held))
-        self._add = screen.add
 
 
 class Show:
@@ -98,28 +70,30 @@ class Show:
         """Raise `UsageError` where no such model is known, and other errors."""
         self.run(self._client.check_model(name))
 
-    def collect(self, voices: Sequence[Voice]) -> list[Answer]:
+    def collect(self, voices: Sequence[Voice]) -> None:
         """Ask every voice its question, all at once, and show nothing."""
-        answers = [Answer(voice.model, lambda text: None) for voice in voices]
-        self.run(self._ask_all(voices, answers))
-        for voice, answer in zip(voices, answers, strict=True):
-            self._settle(voice, answer)
-        return answers
+        for voice in voices:
+            voice.begin()
+        try:
+            self.run(self._ask_all(voices))
+        finally:
+            self._settle(voices)
 
-    def ask(self, voices: Sequence[Voice]) -> list[Answer]:
+    def ask(self, voices: Sequence[Voice]) -> None:
         """Ask every voice its question, all at once, and show the answers; Ctrl-C stops them.
 
-        Every conversation takes in its answer, as far as it came; `Answer.error` says what went wrong.
+        Every conversation takes in its answer, as far as it came.
         """
+        for voice in voices:
+            voice.begin()
         if self.console is None:
-            return self._ask_in_turn(voices)
+            self._ask_in_turn(voices)
+            return
         with silent_keys():
-            if len(voices) > 1:
-                from shareai_cli.cli.chat.columns import fits
-
-                if fits(self.console, len(voices)):
-                    return self._ask_side_by_side(self.console, voices)
-            return self._ask_in_turn(voices)
+            if len(voices) > 1 and self.console.width >= least_width(len(voices)):
+                self._ask_side_by_side(self.console, voices)
+            else:
+                self._ask_in_turn(voices)
 
     def tell(self, text: str, *, is_error: bool = False) -> None:
         """Tell the person something beside an answer."""
@@ -132,70 +106,71 @@ class Show:
         stream.write(f"{text}\n")
         stream.flush()
 
-    def _ask_in_turn(self, voices: Sequence[Voice]) -> list[Answer]:
-        turns = [_Turn(voice) for voice in voices]
+    def _ask_in_turn(self, voices: Sequence[Voice]) -> None:
+        waiting = list(voices)
+        """Those that were not yet told of."""
         try:
-            self.run(self._show_in_turn(turns))
+            self.run(self._show_in_turn(voices, waiting))
         except KeyboardInterrupt:
-            for turn in turns:
-                if not turn.has_begun:
-                    with self._screen(turn, turns) as screen:
-                        turn.begin(screen)
-                if not turn.has_ended:
-                    self._end(turn.voice, turn.answer)
-        return [turn.answer for turn in turns]
+            for voice in waiting:
+                voice.answer.stop()
+                if not voice.answer.is_shown:
+                    with self._screen(voice, voices) as screen:
+                        voice.answer.show_on(screen.add)
+                self._tell_of(voice)
 
-    async def _show_in_turn(self, turns: Sequence[_Turn]) -> None:
+    async def _show_in_turn(self, voices: Sequence[Voice], waiting: list[Voice]) -> None:
         async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(self._ask(turn.voice, turn.answer)) for turn in turns]
-            for turn, task in zip(turns, asking, strict=True):
-                with self._screen(turn, turns) as screen:
-                    turn.begin(screen)
+            asking = [group.create_task(self._ask(voice)) for voice in voices]
+            for voice, task in zip(voices, asking, strict=True):
+                with self._screen(voice, voices) as screen:
+                    voice.answer.show_on(screen.add)
                     await _drawn(screen, task)
-                await asyncio.to_thread(self._end, turn.voice, turn.answer)
-                turn.has_ended = True
+                await asyncio.to_thread(self._tell_of, voice)
+                waiting.remove(voice)
 
-    def _screen(self, turn: _Turn, turns: Sequence[_Turn]) -> MarkdownScreen | PlainScreen:
-        if len(turns) > 1:
-            self._head(turn.voice.model, is_first=turn is turns[0])
-        return MarkdownScreen(self.console) if self.console is not None else PlainScreen()
+    def _screen(self, voice: Voice, voices: Sequence[Voice]) -> MarkdownScreen | PlainScreen:
+        if len(voices) > 1:
+            self._head(voice.model, is_first=voice is voices[0])
+        return MarkdownScreen(self.console, voice.answer) if self.console is not None else PlainScreen()
 
-    def _ask_side_by_side(self, console: Console, voices: Sequence[Voice]) -> list[Answer]:
-        from shareai_cli.cli.chat.columns import Column, ColumnsScreen
+    def _ask_side_by_side(self, console: Console, voices: Sequence[Voice]) -> None:
+        from shareai_cli.cli.chat.columns import ColumnsScreen
 
-        columns = [Column(voice.model, console) for voice in voices]
-        answers = [Answer(voice.model, column.add) for voice, column in zip(voices, columns, strict=True)]
-        screen = ColumnsScreen(console, columns)
+        screen = ColumnsScreen(console, [voice.answer for voice in voices])
         try:
             with screen:
-                self.run(_drawn(screen, self._ask_all(voices, answers)))
+                self.run(_drawn(screen, self._ask_all(voices)))
         except KeyboardInterrupt:
-            pass  # each answer knows whether it was stopped
-        for voice, answer in zip(voices, answers, strict=True):
-            self._settle(voice, answer)
-        screen.print_whole([_notes(answer) for answer in answers])
-        return answers
+            for voice in voices:
+                voice.answer.stop()
+        self._settle(voices)
+        screen.print_whole([_notes(voice.answer) for voice in voices])
 
-    async def _ask_all(self, voices: Sequence[Voice], answers: Sequence[Answer]) -> None:
+    async def _ask_all(self, voices: Sequence[Voice]) -> None:
         async with asyncio.TaskGroup() as group:
-            for voice, answer in zip(voices, answers, strict=True):
-                group.create_task(self._ask(voice, answer))
+            for voice in voices:
+                group.create_task(self._ask(voice))
 
-    async def _ask(self, voice: Voice, answer: Answer) -> None:
-        await self._client.ask(answer, voice.conversation.body(voice.model))
+    async def _ask(self, voice: Voice) -> None:
+        await self._client.ask(voice.answer, voice.conversation.body(voice.model))
 
-    def _end(self, voice: Voice, answer: Answer) -> None:
-        """Settle an answer, and tell what is to be told of it."""
-        self._settle(voice, answer)
+    def _tell_of(self, voice: Voice) -> None:
+        """Settle an answer that has been shown, and tell what is to be told of it."""
+        self._settle([voice])
+        answer = voice.answer
         if self._facts is not None and (answer.text or answer.error is None):
             self.tell(facts_line(answer))
-        if answer.error is not None and self._tells_errors:
+        if self._tells_errors and answer.error is not None:
             self.tell(str(answer.error), is_error=True)
 
-    def _settle(self, voice: Voice, answer: Answer) -> None:
-        voice.conversation.answer(answer.text)
-        if answer.request_id:
-            answer.account = self._access.account(answer.request_id)
+    def _settle(self, voices: Sequence[Voice]) -> None:
+        """Let conversations take in their answers, and look up what the accounts say of them."""
+        for voice in voices:
+            answer = voice.answer
+            voice.conversation.answer(answer.text)
+            if answer.request_id:
+                answer.account = self._access.account(answer.request_id)
 
     def _head(self, model: str, *, is_first: bool) -> None:
         text = printable(model)
