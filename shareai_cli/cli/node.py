@@ -36,21 +36,17 @@ def register(
     """
     import msgspec
 
-    from shareai_cli.catalog.gguf import inspect
+    from shareai_cli.cli.local_models import UNNAMED, Wish, declare
     from shareai_cli.cli.state import open_admin
     from shareai_cli.client import HttpAdmin
     from shareai_cli.node.facts import find_facts
-    from shareai_cli.paths import absolute
     from shareai_cli.types import NodeRegistration
 
     run = invocation(context)
-    files = [absolute(path) for path in models or ()]
-    for path in files:
-        inspect(path)
-    settings = run.editor().add_local_models(files) if files else run.settings()
+    declared, settings = declare(run, [Wish(path) for path in models]) if models else ([], run.settings())
     facts = find_facts()
     served = tuple(one.id for one in settings.local.models)
-    node = NodeRegistration(facts.hostname or "this machine", msgspec.to_builtins(facts), served)
+    node = NodeRegistration(facts.hostname or UNNAMED, msgspec.to_builtins(facts), served)
     with open_admin(run.paths) as admin:
         info = admin.register_node(node)
         is_gateway = isinstance(admin, HttpAdmin)
@@ -61,8 +57,7 @@ def register(
     print_line(
         f"It serves {', '.join(f'node/{name}' for name in served)}." if served else "It serves no model yet."
     )
-    asked_for = [one.id for one in settings.local.models if Path(one.path) in files]
-    _advise(asked_for or served, facts.llama, is_gateway)
+    _advise([one.model.id for one in declared] or served, facts.llama, is_gateway)
 
 
 @command(app, "list", example="shareai node list")

@@ -58,7 +58,7 @@ def test_comments_and_order_stay(editor: Editor, file: Path) -> None:
     editor.add_provider("alpha", base_url="https://alpha.example/v1", keys=[KEY])
     editor.add_provider("openai", keys=[KEY])
     editor.add_route("spread", [RouteTarget(Target("alpha", "m"), 3), RouteTarget(Target("node", "x"))])
-    editor.add_local_models([Path("/models/x.gguf")])
+    editor.add_local_models({Path("/models/x.gguf"): None})
     after = file.read_text()
     lost = [line for line in COMMENTED.splitlines() if line.strip() and line not in after.splitlines()]
     assert lost == []
@@ -104,7 +104,7 @@ def test_doing_it_twice_does_no_harm(editor: Editor, file: Path) -> None:
     """Keys and models that are there already are not written again."""
     for _ in range(2):
         editor.add_provider("alpha", base_url="https://alpha.example/v1", keys=[KEY])
-        editor.add_local_models([file.parent / "x.gguf", file.parent / "x.gguf"])
+        editor.add_local_models({file.parent / "x.gguf": None})
     parsed = tomllib.loads(file.read_text())
     assert parsed["providers"]["alpha"]["keys"] == ["env:ALPHA_KEY"]
     assert parsed["local"]["models"] == [str(file.parent / "x.gguf")]
@@ -130,19 +130,20 @@ models = [
 def test_a_local_model_gets_its_name_where_the_files_is_not_it(editor: Editor, file: Path) -> None:
     """Twice does no harm; the file under another name, and another file under the name, are refused."""
     for _ in range(2):
-        editor.add_local_model(Path("/models/x.gguf"), "x")
-        settings = editor.add_local_model(Path("/blobs/sha256-1f"), "llama3.2:3b")
+        settings = editor.add_local_models(
+            {Path("/models/x.gguf"): "x", Path("/blobs/sha256-1f"): "llama3.2:3b"}
+        )
     assert [model.id for model in settings.local.models] == ["x", "llama3.2:3b"]
     assert tomllib.loads(file.read_text()) == {
         "local": {"models": ["/models/x.gguf", {"path": "/blobs/sha256-1f", "name": "llama3.2:3b"}]}
     }
     before = file.read_bytes()
     with pytest.raises(UsageError, match=r"declared already, as node/x.*shareai model remove x"):
-        editor.add_local_model(Path("/models/x.gguf"), "other")
+        editor.add_local_models({Path("/models/y.gguf"): None, Path("/models/x.gguf"): "other"})
     with pytest.raises(UsageError, match=r"node/x is another file already.*--name"):
-        editor.add_local_model(Path("/elsewhere/x.gguf"))
+        editor.add_local_models({Path("/elsewhere/x.gguf"): None})
     with pytest.raises(UsageError, match="not a model's name"):
-        editor.add_local_model(Path("/elsewhere/z.gguf"), "a b")
+        editor.add_local_models({Path("/elsewhere/z.gguf"): "a b"})
     assert file.read_bytes() == before
 
 
