@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
-from shareai_cli.cli.console import note, print_json, print_line
+from shareai_cli.cli.console import note, print_json, printable
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.cli.program import as_called
 from shareai_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from shareai_cli.cli.checks.finding import Check, Finding, Subject
+    from shareai_cli.cli.checks.finding import Check, Finding, Level, Subject
     from shareai_cli.cli.checks.running import Progress
 
 app = new_app()
 
+_LEVEL_WIDTH = 8
 _NAME_WIDTH = 16
+_INDENT = _LEVEL_WIDTH + 1 + _NAME_WIDTH + 1
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": None}
 
 
 @command(app, "doctor", example="shareai doctor")
@@ -100,9 +105,30 @@ def _progress(*, quiet: bool) -> Progress:
 
 def _print(findings: Sequence[Finding]) -> None:
     for one in findings:
-        print_line(f"{one.level:8} {one.name:{_NAME_WIDTH}} {one.text.rstrip('.')}.")
+        head = f"{_marked(one.level)} {one.name:{_NAME_WIDTH}} "
+        _print_lines(head, f"{one.text.rstrip('.')}.")
         if one.mend:
-            print_line(f"{'':8} {'':{_NAME_WIDTH}} {as_called(one.mend)}")
+            _print_lines(" " * _INDENT, as_called(one.mend))
     counts = {level: sum(one.level == level for one in findings) for level in ("problem", "warning")}
     said = [f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items() if count]
     note(f"\n{' and '.join(said)}." if said else "\nNothing is wrong.")
+
+
+def _print_lines(head: str, text: str) -> None:
+    """Print a text behind a head: on a terminal in lines that fit it, elsewhere in one."""
+    lines = [printable(text)]
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - _INDENT
+        # What can be pasted stays in one piece wherever it has no spaces.
+        lines = textwrap.wrap(lines[0], max(width, 20), break_long_words=False, break_on_hyphens=False)
+    for line in lines:
+        sys.stdout.write(f"{head}{line}\n")
+        head = " " * _INDENT
+
+
+def _marked(level: Level) -> str:
+    """Return a level's column, in its colour on a terminal that has some."""
+    text = f"{level:{_LEVEL_WIDTH}}"
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return typer.style(text, fg=_COLOURS[level])

@@ -20,7 +20,7 @@ from shareai_cli.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from shareai_cli.config import Settings
     from shareai_cli.discovery.found import Found
-    from shareai_cli.discovery.proposal import Machine, Proposal
+    from shareai_cli.discovery.proposal import First, Machine, Proposal
 
 app = new_app()
 
@@ -54,21 +54,20 @@ def init(
     whenever something is new. Keys are named by their variables, never copied. With --json nothing is
     asked: without --yes it only tells what would be written.
     """
+    from shareai_cli.discovery.proposal import propose
+
     run = invocation(context)
-    settings, found = _settings(run), _look(run, port, tell=not as_json)
-    asks = can_ask(run) and not (yes or as_json)
-    proposal = _propose(found, settings, first, asks=asks)
-    before, after = run.editor().preview(proposal.extension.extend)
-    is_new = not proposal.extension.is_empty
-    written = is_new and yes
+    settings, found, machine = _settings(run), _look(run, port, tell=not as_json), _machine()
+    proposal = propose(found, settings, machine, first or "own")
     if as_json:
-        if written:
-            run.editor().apply(proposal.extension.extend)
-        _print_json(run, found, proposal, after, written=written)
+        _tell_json(run, found, proposal, yes=yes)
         return
     _show_found(found, proposal)
-    if is_new:
-        _show_change(run, before, after)
+    asks = can_ask(run) and not yes
+    if proposal.has_choice and first is None and asks:
+        proposal = propose(found, settings, machine, _ask_who_is_first())
+    if not proposal.extension.is_empty:
+        _show_change(run, *run.editor().preview(proposal.extension.extend))
         if not yes:
             _ask_to_write(run, asks=asks)
         run.editor().apply(proposal.extension.extend)
@@ -99,23 +98,6 @@ def _look(run: Invocation, ports: list[int] | None, *, tell: bool) -> Found:
     return asyncio.run(look(run.environ, PRESETS, ports or usual_ports(run.environ)))
 
 
-def _propose(
-    found: Found, settings: Settings, first: Literal["own", "cloud"] | None, *, asks: bool
-) -> Proposal:
-    from shareai_cli.discovery.proposal import propose
-
-    machine = _machine()
-    proposal = propose(found, settings, machine, first or "own")
-    if not proposal.has_choice or first is not None or not asks:
-        return proposal
-    answer = choose(
-        "Both this machine and a provider can answer. Which first, the other standing in?",
-        {"o": "own machine", "c": "cloud"},
-        "o",
-    )
-    return propose(found, settings, machine, "own" if answer == "o" else "cloud")
-
-
 def _machine() -> Machine:
     import psutil
 
@@ -123,6 +105,15 @@ def _machine() -> Machine:
     from shareai_cli.node.models import has_llama
 
     return Machine(memory=int(psutil.virtual_memory().total), llama=has_llama())
+
+
+def _ask_who_is_first() -> First:
+    answer = choose(
+        "Both this machine and a provider can answer. Which first, the other standing in?",
+        {"o": "own machine", "c": "cloud"},
+        "o",
+    )
+    return "own" if answer == "o" else "cloud"
 
 
 def _ask_to_write(run: Invocation, *, asks: bool) -> None:
@@ -158,7 +149,7 @@ def _show_found(found: Found, proposal: Proposal) -> None:
 def _list(title: str, lines: list[str]) -> None:
     if not lines:
         return
-    note(f"{title}:")
+    note(f"\n{title}:")
     for line in lines[:_MOST_SHOWN]:
         note(f"  {line}")
     if len(lines) > _MOST_SHOWN:
@@ -206,10 +197,14 @@ def _next_step(run: Invocation, proposal: Proposal) -> str:
     return f"Next: {check}shareai serve"
 
 
-def _print_json(run: Invocation, found: Found, proposal: Proposal, after: str, *, written: bool) -> None:
+def _tell_json(run: Invocation, found: Found, proposal: Proposal, *, yes: bool) -> None:
     import msgspec
 
     extension = proposal.extension
+    text = None if extension.is_empty else run.editor().preview(extension.extend)[1]
+    written = yes and text is not None
+    if written:
+        run.editor().apply(extension.extend)
     builtins = cast(dict[str, Any], msgspec.to_builtins(found, enc_hook=os.fspath))
     print_json(
         {
@@ -227,6 +222,6 @@ def _print_json(run: Invocation, found: Found, proposal: Proposal, after: str, *
                 "local_models": [one.name for one in extension.models],
                 "routes": [one.name for one in extension.routes],
             },
-            "text": None if extension.is_empty else after,
+            "text": text,
         }
     )
