@@ -37,7 +37,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "Change": {
             "provider": "Add, list, test and remove cloud providers.",
-            "model": "Add and remove models of this machine.",
+            "model": "Add, list and remove models of this machine.",
             "route": "Add, list, show and remove routes: public model names.",
             "key": "Create, list and revoke the keys of clients.",
             "node": "Register this machine's models, list nodes.",

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from shareai_cli.catalog.gguf import ModelFile
     from shareai_cli.types import LocalModel
 
-app = new_app("Add and remove models of this machine.", example="shareai model add ~/models/qwen3-8b-q4.gguf")
+app = new_app(
+    "Add, list and remove models of this machine.", example="shareai model add ~/models/qwen3-8b-q4.gguf"
+)
 
 
 @command(app, "add", example="shareai model add ~/models/qwen3-8b-q4.gguf")
@@ -66,6 +68,15 @@ def add(
     _advise(run, declared.model)
 
 
+@command(app, "list", example="shareai model list")
+def list_(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List this machine's models, as 'shareai models --local' does."""
+    from shareai_cli.cli.models.command import show
+    from shareai_cli.cli.models.filters import Filter
+
+    show(invocation(context), Filter(local=True), as_json=as_json)
+
+
 @command(app, "remove", example="shareai model remove qwen3-8b-q4")
 def remove(
     context: typer.Context,
@@ -100,7 +111,7 @@ def _find(run: Invocation, name: str) -> LocalModel:
         near = nearest(name, models)
         raise UsageError(
             f"There is no local model {shown(name)} in the configuration.",
-            hint=f"Did you mean {near}?" if near else "shareai models --local lists them.",
+            hint=f"Did you mean {near}?" if near else "shareai model list",
         )
     return models[name]
 

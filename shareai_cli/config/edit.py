@@ -167,7 +167,7 @@ class Editor:
                 near = nearest(name, names)
                 raise UsageError(
                     f"There is no local model {shown(name)} in the configuration.",
-                    hint=f"Did you mean {near}?" if near else "shareai models --local",
+                    hint=f"Did you mean {near}?" if near else "shareai model list",
                 )
             using = _routes_to(Target(NODE, name), settings)
             if using:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json
-from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.invocation import Invocation, invocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +26,28 @@ _MOST_REASONS = 8
 def models(
     context: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Only models whose names have all of it.")
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT", help="Only models whose names have all of it.", autocompletion=known.models
+        ),
     ] = None,
     provider: Annotated[
         list[str] | None,
-        typer.Option("--provider", metavar="NAME", help="Only this provider's models; repeatable."),
+        typer.Option(
+            "--provider",
+            metavar="NAME",
+            help="Only this provider's models; repeatable.",
+            autocompletion=known.providers,
+        ),
     ] = None,
     route: Annotated[
-        str | None, typer.Option("--route", metavar="NAME", help="Only this route, and its targets.")
+        str | None,
+        typer.Option(
+            "--route",
+            metavar="NAME",
+            help="Only this route, and its targets.",
+            autocompletion=known.routes,
+        ),
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Only this machine's models.")] = False,
     ability: Annotated[
@@ -67,7 +82,6 @@ def models(
     abilities and the highest prices of its targets. Without a gateway, providers are asked directly.
     """
     from shareai_cli.cli.models.filters import Filter, parse_abilities, parse_tokens
-    from shareai_cli.cli.models.look import look
 
     wanted = Filter(
         words=tuple(words or ()),
@@ -78,7 +92,13 @@ def models(
         context=parse_tokens(least_context) if least_context is not None else None,
         max_price=max_price,
     )
-    run = invocation(context)
+    show(invocation(context), wanted, as_json=as_json)
+
+
+def show(run: Invocation, wanted: Filter, *, as_json: bool) -> None:
+    """Print what is wanted of everything that can be asked for."""
+    from shareai_cli.cli.models.look import look
+
     listing, is_running = look(run, wanted, tell=not as_json)
     found = wanted.apply(listing.models)
     if as_json:
