@@ -181,8 +181,8 @@ class OwnAccess:
         from shareai_cli.cli.chat.temporary import TemporaryGateway
 
         gateway = TemporaryGateway(self._run)
-        gateway.start()
         self._closing.callback(gateway.close)
+        gateway.start()
         self.is_temporary = True
 
 

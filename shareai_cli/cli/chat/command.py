@@ -11,6 +11,7 @@ import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.completion import known
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import print_json
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.errors import ExitCode, UsageError
@@ -39,6 +40,7 @@ def chat(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL] [QUESTION]",
+            autocompletion=known.models,
             help="The model, and a question where there is but one.",
             autocompletion=known.models,
         ),

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
@@ -159,24 +159,30 @@ class MarkdownScreen:
             self._console.print(segments(lines), end="")
 
 
-@contextmanager
-def silent_keys() -> Iterator[None]:
-    """Keep what is typed meanwhile from being echoed into what is drawn; Ctrl-C works, the rest waits."""
-    try:
-        import termios
+if sys.platform == "win32":
 
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-    except (ImportError, ValueError, OSError, termios.error):
-        yield
-        return
-    attributes = before[:]
-    attributes[3] &= ~termios.ECHO
-    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+    def silent_keys() -> AbstractContextManager[None]:
+        """Do nothing: this terminal echoes only what is read."""
+        return nullcontext()
+
+else:
+    import termios
+
+    @contextmanager
+    def silent_keys() -> Iterator[None]:
+        """Keep what is typed meanwhile from being echoed into what is drawn; Ctrl-C works, the rest waits."""
+        try:
+            before = termios.tcgetattr(sys.stdin)
+        except (OSError, ValueError, termios.error):
+            yield  # nobody types
+            return
+        silent = before[:]
+        silent[3] &= ~termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, silent)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def segments(lines: list[Line]) -> SegmentLines:

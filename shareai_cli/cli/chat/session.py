@@ -11,7 +11,6 @@ from shareai_cli.cli.chat.show import Show
 from shareai_cli.cli.console import print_line
 from shareai_cli.errors import ConfigurationError, ShareAIError, UsageError
 from shareai_cli.nearest import nearest
-from shareai_cli.node.models import INSTALL_HINT
 
 PROMPT: Final = "> "
 MOST_LISTED: Final = 40
@@ -185,5 +184,5 @@ def nothing_to_ask() -> ConfigurationError:
     """Return the error of a gateway that serves nothing."""
     return ConfigurationError(
         "There is no model to talk to: no provider and no model is configured.",
-        hint=f"shareai provider add openai --key-env OPENAI_API_KEY, or for local models: {INSTALL_HINT}",
+        hint="shareai init looks for keys, engines and models here; shareai provider add openai adds one.",
     )

@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class TemporaryGateway:
-    """Runs from `start` to `close`; raises what starting a gateway raises."""
+    """Runs from `start`, which raises what starting a gateway raises, to `close`."""
 
     def __init__(self, run: Invocation) -> None:
         self._start = Start(
@@ -45,7 +45,7 @@ class TemporaryGateway:
 
     def close(self) -> None:
         """End it; requests of other programs that are under way are given the configured time."""
-        if self._thread.is_alive():
+        if self._ready.exception() is None:  # waits for a start that was given up
             self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join()
 
