@@ -11,7 +11,6 @@ import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.completion import known
-from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import print_json
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.errors import ExitCode, UsageError
@@ -40,7 +39,6 @@ def chat(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL] [QUESTION]",
-            autocompletion=known.models,
             help="The model, and a question where there is but one.",
             autocompletion=known.models,
         ),
