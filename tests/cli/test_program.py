@@ -57,7 +57,7 @@ def test_a_name_that_is_found_is_enough(called: Path, monkeypatch: pytest.Monkey
         (("status",), "Start one: {} serve"),  # what a command tells
         (("key", "revoke", "nope"), "'{} key list' shows all keys."),  # a hint from a layer below
         (("confg",), "Did you mean {} config?"),  # a mistake in the command line
-        (("config", "--nope"), "{} config --help"),  # one that the parser finds
+        (("config", "check", "surplus"), "{} config check --help"),  # one that the parser finds
     ],
 )
 def test_every_way_to_stderr_says_it_so(called: Path, arguments: tuple[str, ...], told: str) -> None:
