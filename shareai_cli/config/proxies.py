@@ -120,4 +120,6 @@ def _either_case(variable: str, environ: Mapping[str, str]) -> tuple[str, str]:
 def _credentials(user: str | None, password: str | None) -> Secret | None:
     if not user and not password:
         return None
-    return Secret(f"{unquote(user or '')}:{unquote(password or '')}")
+    # Bytes that are not UTF-8 stay as they are, for proxies of another time.
+    parts = (unquote(part or "", errors="surrogateescape") for part in (user, password))
+    return Secret(":".join(parts))

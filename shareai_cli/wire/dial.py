@@ -21,6 +21,9 @@ NEXT_ADDRESS = 0.25
 _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21)
 """X509_V_ERR_*: nobody who is trusted has signed (openssl-verification-options(1))."""
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+"""What OpenSSL calls an answer that is no TLS, by its version."""
+
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
@@ -183,7 +186,10 @@ def _refused(where: str, error: OSError) -> UpstreamError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectionRefused(f"the certificate of {where} is not valid: {_doubt(error)}")
     if isinstance(error, ssl.SSLError):
-        return ConnectionRefused(f"no TLS with {where}: {error.reason or 'handshake failed'}")
+        reason = error.reason or "handshake failed"
+        if reason in _NO_TLS:
+            reason = "it speaks another protocol; is it http://, not https://?"
+        return ConnectionRefused(f"no TLS with {where}: {reason}")
     if isinstance(error, socket.gaierror):
         return ConnectionRefused(f"no connection to {where}: its name is not known")
     return ConnectionRefused(f"no connection to {where}: {_words(error)}")

@@ -31,7 +31,8 @@ LINE_LIMIT = 1 << 20
 STOP_SECONDS = 2.0
 """How long a child may take to end once its standard input has ended."""
 
-_SECRET_ENDINGS = ("KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD", "CREDENTIALS")
+_SECRET_ENDINGS = ("KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD", "CREDENTIALS", "PROXY")
+"""A proxy's URL may hold a password."""
 
 
 LEAST_WAIT = 0.5

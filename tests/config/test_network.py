@@ -36,6 +36,7 @@ def proxy_of(text: str, environ: Mapping[str, str] | None = None) -> str:
         ("proxy.example:8080/", "http", "proxy.example", 8080, None),
         ("user@proxy.example:1", "http", "proxy.example", 1, "user:"),
         ("http://[::1]:3128", "http", "::1", 3128, None),
+        ("http://user:p%E4ss@proxy.example:1", "http", "proxy.example", 1, "user:p\udce4ss"),
         ("http://us%40er:p%3Aa%2Fs%25s%C3%A4@10.0.0.1:3128", "http", "10.0.0.1", 3128, "us@er:p:a/s%sä"),
     ],
 )

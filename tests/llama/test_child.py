@@ -114,4 +114,5 @@ def test_start_lines_do_not_print_their_secret_and_keys_stay_behind() -> None:
     """A child needs no key of the environment, and what starts it shows none."""
     assert SECRET not in repr(start_line(DEMO_FILE)) + repr(AgentStart(SECRET))
     environ = {"PATH": "/bin", "OPENAI_API_KEY": "x", "hf_token": "y", "CUDA_VISIBLE_DEVICES": "0"}
+    environ["https_proxy"] = "http://user:password@proxy.example:3128"
     assert without_secrets(environ) == {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0"}

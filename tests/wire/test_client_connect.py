@@ -206,7 +206,7 @@ async def test_an_upstream_that_speaks_no_tls_is_refused(asking: Asking, certifi
 
     server = await asyncio.start_server(speak, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(ConnectionRefused):
+    with pytest.raises(ConnectionRefused, match=r"no TLS with .*is it http://, not https://\?"):
         await ask(asking.pool(f"https://127.0.0.1:{port}/v1", certificates.client()))
     server.close()
     await server.wait_closed()
