@@ -117,6 +117,52 @@ def test_further_keys_join_the_one_that_the_preset_implies(editor: Editor) -> No
     assert [key.name for key in settings.providers["openai"].keys] == ["env:OPENAI_API_KEY", "env:ALPHA_KEY"]
 
 
+KEYS = """\
+[providers.alpha]
+base_url = "https://alpha.example/v1"
+keys = [
+    "env:A",  # the first
+    "file:b.key",  # the second
+]
+"""
+
+
+def test_a_key_takes_anothers_place_and_comments_stay(editor: Editor, file: Path) -> None:
+    """Whichever way the old one is written; a preset's own key is written down to be replaced."""
+    file.write_text(KEYS)
+    settings = editor.replace_key("alpha", SecretReference("file", str(file.parent / "b.key")), KEY)
+    assert [key.name for key in settings.providers["alpha"].keys] == ["env:A", "env:ALPHA_KEY"]
+    assert '"env:A",  # the first' in file.read_text()
+    editor.add_provider("openai")
+    editor.replace_key("openai", SecretReference("env", "OPENAI_API_KEY"), KEY)
+    assert tomllib.loads(file.read_text())["providers"]["openai"] == {"keys": ["env:ALPHA_KEY"]}
+
+
+def test_a_key_is_taken_out_alone(editor: Editor, file: Path) -> None:
+    """The others stay with their comments; the only one stays as well."""
+    file.write_text(KEYS)
+    editor.remove_key("alpha", SecretReference("file", str(file.parent / "b.key")))
+    assert tomllib.loads(file.read_text())["providers"]["alpha"]["keys"] == ["env:A"]
+    assert "# the first" in file.read_text()
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match=r"env:A is the only key of alpha.*shareai provider remove alpha"):
+        editor.remove_key("alpha", SecretReference("env", "A"))
+    with pytest.raises(UsageError, match="alpha has no key env:ALPHA_KEY"):
+        editor.replace_key("alpha", KEY, SecretReference("env", "A"))
+    with pytest.raises(UsageError, match=r"no provider 'alhpa'.*Did you mean alpha"):
+        editor.remove_key("alhpa", KEY)
+    assert file.read_bytes() == before
+
+
+def test_a_preview_of_a_provider_writes_nothing(editor: Editor, paths: Paths) -> None:
+    """It tells what would be in force, and refuses what would be refused."""
+    preview = editor.preview_provider("openai", keys=[KEY])
+    assert [key.name for key in preview.providers["openai"].keys] == ["env:ALPHA_KEY"]
+    with pytest.raises(ConfigurationError, match="base_url is missing"):
+        editor.preview_provider("alpha")
+    assert not paths.config_file.parent.exists()
+
+
 LOCAL = """\
 [local]
 models = [

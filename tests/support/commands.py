@@ -42,10 +42,11 @@ def shareai(*arguments: str, stdin: str = "") -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
-def shareai_process(*arguments: str, environ: Mapping[str, str] | None = None) -> Outcome:
+def shareai_process(*arguments: str, environ: Mapping[str, str] | None = None, stdin: str = "") -> Outcome:
     """Run one command line in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", "from shareai_cli.cli import main; main()", *arguments],
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=60,

@@ -8,6 +8,7 @@ import typer
 
 from shareai_cli.cli.asking import can_ask
 from shareai_cli.cli.commands import JsonOption
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.cli.provider import proving
@@ -17,7 +18,7 @@ from shareai_cli.cli.provider.addresses import (
     check_encrypted,
     check_not_itself,
 )
-from shareai_cli.cli.provider.describing import NameArgument, describe, keys_in_words
+from shareai_cli.cli.provider.describing import describe, keys_in_words
 from shareai_cli.cli.provider.keeping import keep_typed, key_store
 from shareai_cli.cli.provider.sources import (
     KeyEnvOption,
@@ -42,11 +43,18 @@ BaseUrlOption = Annotated[
 
 def add(
     context: typer.Context,
-    name: NameArgument,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The provider's name.", autocompletion=known.presets)
+    ],
     base_url: BaseUrlOption = None,
     preset: Annotated[
         str | None,
-        typer.Option("--preset", metavar="PRESET", help="Fill in from this preset, under another name."),
+        typer.Option(
+            "--preset",
+            metavar="PRESET",
+            help="Fill in from this preset, under another name.",
+            autocompletion=known.presets,
+        ),
     ] = None,
     resource: Annotated[
         str | None, typer.Option("--resource", metavar="NAME", help="azure: the resource's name.")
@@ -163,7 +171,12 @@ class _Wanted:
 
         keys = [*self.named, *([kept] if kept is not None else [])]
         preset = PRESETS.get(self.preset or self.name)
-        is_elsewhere = self.base_url is not None and preset is not None and not preset.owns(self.base_url)
+        is_elsewhere = (
+            self.base_url is not None
+            and preset is not None
+            and preset.key_variables != ()
+            and not preset.owns(self.base_url)
+        )
         return {
             "base_url": self.base_url,
             "preset": self.preset,

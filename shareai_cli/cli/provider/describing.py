@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shareai_cli.cli.completion import known
 from shareai_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from shareai_cli.config import ProviderSettings, Settings
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The provider's name.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The provider's name.", autocompletion=known.providers),
+]
+OnlyArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="Only this provider.", autocompletion=known.providers),
+]
 
 
 def find(settings: Settings, name: str) -> ProviderSettings:

@@ -12,7 +12,7 @@ from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.cli.provider import proving
-from shareai_cli.cli.provider.describing import NameArgument, describe, find, find_declared
+from shareai_cli.cli.provider.describing import NameArgument, OnlyArgument, describe, find, find_declared
 from shareai_cli.cli.provider.keeping import forget_unused, keep_typed, key_store
 from shareai_cli.cli.provider.sources import (
     KeyEnvOption,
@@ -41,7 +41,7 @@ KeyArgument = Annotated[
 @command(app, "list", example="shareai provider key list openai")
 def list_(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this provider's.")] = None,
+    name: OnlyArgument = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the providers' keys: where each is kept, and the fingerprint that tells one from another."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from shareai_cli.cli.commands import JsonOption
 from shareai_cli.cli.console import note, print_json, print_table
 from shareai_cli.cli.invocation import invocation
-from shareai_cli.cli.provider.describing import describe, find
+from shareai_cli.cli.provider.describing import OnlyArgument, describe, find
 from shareai_cli.errors import ConfigurationError
 
 
@@ -38,7 +38,7 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
 
 def test(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this provider.")] = None,
+    name: OnlyArgument = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask each provider's free call with each of its keys; costs nothing.

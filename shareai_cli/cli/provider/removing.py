@@ -18,16 +18,16 @@ def remove(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a provider out of the configuration file, and delete the keys kept for it.
+    """Take a provider out of the configuration file, and delete the keys kept for it. Asks first.
 
-    Asks first where keys would be deleted. Keys in variables and in files of your own stay where they are.
+    Keys in variables and in files of your own stay where they are.
     """
     run = invocation(context)
     provider = find_declared(run.settings(), name)
     store = key_store(run)
     kept = [key.name for key in provider.keys if store.keeps(key)]
-    if kept:
-        agree(run, f"Remove {name}, and delete {', '.join(kept)}?", yes=yes)
+    and_keys = f", and delete {', '.join(kept)}" if kept else ""
+    agree(run, f"Remove the provider {name}{and_keys}?", yes=yes)
     settings = run.editor().remove_provider(name)
     forget_unused(run, provider.keys, settings)
     if as_json:
