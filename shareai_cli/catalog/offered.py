@@ -5,6 +5,7 @@ It is a memory and nothing more: whoever cannot read or write it goes on without
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -13,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from shareai_cli.errors import ShareAIError
+from shareai_cli.paths import make_private_folder
 from shareai_cli.secrets import write_private
 
 MOST: Final = 5000
@@ -33,10 +36,24 @@ def remembered(file: Path) -> Offered:
         return {}
 
 
-def remember(file: Path, offered: Mapping[str, Iterable[str]]) -> None:
-    """Keep what some providers offer beside what is known of others; may wait for the disk, never raises."""
-    former = remembered(file)
-    now = dict(former) | {name: sorted(islice(models, MOST)) for name, models in offered.items()}
-    if now != former:
-        with suppress(OSError, UnicodeEncodeError):
-            write_private(file, msgspec.json.encode(now).decode())
+class OfferedModels:
+    """The memory in a file, for any thread."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<OfferedModels {self._file}>"
+
+    def learn(self, provider: str, models: Iterable[str]) -> None:
+        """Keep what a provider offers beside what is known of others; may wait for the disk, never raises."""
+        with self._lock:
+            known = remembered(self._file)
+            offered = sorted(islice(models, MOST))
+            if known.get(provider) == offered:
+                return
+            encoded = msgspec.json.encode({**known, provider: offered})
+            with suppress(OSError, ShareAIError):
+                make_private_folder(self._file.parent)
+                write_private(self._file, encoded.decode())

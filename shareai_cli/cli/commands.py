@@ -21,17 +21,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 class Command(TyperCommand):
     """A command."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        read_plainly(self.params)
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, the one for help among them."""
+        return read_plainly(super().get_params(ctx))
 
 
 class Group(TyperGroup):
     """A command that has commands; refuses those that it does not have with the nearest that it has."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        read_plainly(self.params)
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, the one for help among them."""
+        return read_plainly(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the arguments name; raises `UsageError` where there is none."""

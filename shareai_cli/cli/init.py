@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import difflib
 import os
 import shlex
 import sys
@@ -89,6 +87,8 @@ def _settings(run: Invocation) -> Settings:
 
 
 def _look(run: Invocation, ports: list[int] | None, *, tell: bool) -> Found:
+    import asyncio
+
     from shareai_cli.catalog.presets import PRESETS
     from shareai_cli.discovery.engines import usual_ports
     from shareai_cli.discovery.found import look
@@ -161,6 +161,8 @@ def _show_change(run: Invocation, before: str, after: str) -> None:
     if not before.strip():
         print_line(f"\n{after.rstrip()}\n")
         return
+    import difflib
+
     name = str(run.file)
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
     print_line()

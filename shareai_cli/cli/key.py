@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from shareai_cli.cli.asking import YesOption, agree
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line, print_table
-from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.invocation import Invocation, invocation
 
 app = new_app("Create, list and revoke the keys of clients.", example="shareai key create laptop")
 
@@ -60,17 +61,35 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
 def revoke(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.", autocompletion=known.keys)],
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key invalid, at once and for good; its accounts stay."""
+    """Make a key invalid, at once and for good; its accounts stay. Asks first."""
     from shareai_cli.cli.state import open_admin
 
-    with open_admin(invocation(context).paths) as admin:
+    run = invocation(context)
+    if not yes:
+        _ask_to_revoke(run, name)
+    with open_admin(run.paths) as admin:
         revoked = admin.revoke_key(name)
     if as_json:
         print_json({"revoked": revoked})
     else:
         print_line(f"Key {revoked.name} ({revoked.shown}) is revoked.")
+
+
+def _ask_to_revoke(run: Invocation, name: str) -> None:
+    """Ask where there is such a key; of one that there is not the revoking itself tells."""
+    from shareai_cli.cli.state import open_admin
+
+    with open_admin(run.paths) as admin:  # and not while a person thinks: others wait for it
+        found = [one for one in admin.list_keys() if one.name == name and one.revoked_ms is None]
+    if found:
+        agree(
+            run,
+            f"Revoke the key {name} ({found[0].shown})? Whoever uses it is refused from then on.",
+            yes=False,
+        )
 
 
 def _argument(name: str) -> str:

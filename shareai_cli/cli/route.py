@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from shareai_cli.cli.asking import YesOption, agree
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line, print_table
@@ -102,9 +103,15 @@ def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False
 
 
 @command(app, "remove", example="shareai route remove chat")
-def remove(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
-    """Take a route out of the configuration file."""
-    settings = invocation(context).editor().remove_route(name)
+def remove(
+    context: typer.Context, name: NameArgument, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Take a route out of the configuration file. Asks first."""
+    run = invocation(context)
+    found = run.settings().routes.get(name)
+    if found is not None:  # of one that there is not the removing itself tells
+        agree(run, f"Remove the route {name}, which leads to {_targets_in_words(found)}?", yes=yes)
+    settings = run.editor().remove_route(name)
     if as_json:
         print_json({"removed": name, "file": settings.source})
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from contextlib import suppress
@@ -45,6 +44,8 @@ def serve(
     Without a provider and a model of your own, the built-in demo model answers. Ctrl-C ends it; requests
     under way are given time, unless Ctrl-C comes a second time. Each request has a line on standard error.
     """
+    import asyncio
+
     from shareai_cli.cli.banner import banner
     from shareai_cli.gateway.process import Start
     from shareai_cli.gateway.serve import serve as run_gateway

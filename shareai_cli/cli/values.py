@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -12,14 +12,15 @@ Read = Callable[[str], object]
 """Makes a value of a word; raises `UsageError` where it is none."""
 
 
-def read_plainly(parameters: Iterable[Any]) -> None:
-    """Let the parameters of a command read their values here, those of kinds that are known here."""
+def read_plainly(parameters: list[Any]) -> list[Any]:
+    """Return a command's parameters, those of kinds that are known here reading their values here."""
     for parameter in parameters:
         descriptor = getattr(parameter, "type_descriptor", None)
         if descriptor is not None:
             read = _reader(descriptor.annotation, descriptor.parameter_info)
             if read is not None:
                 parameter._runtime_param = _Plain(read)
+    return parameters
 
 
 class _Plain:
@@ -49,7 +50,7 @@ def _reader(annotation: Any, limits: Any) -> Read | None:
     """Return what reads a kind of value; None where only typer knows it."""
     if get_origin(annotation) is list:
         annotation = get_args(annotation)[0]
-    if annotation is str:
+    if annotation in (str, bool):  # what a flag yields is true or false already
         return lambda text: text
     if annotation is Path:
         return _path

@@ -28,7 +28,7 @@ from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health
 from shareai_cli.gateway.keep_alive import keep_alive
 from shareai_cli.gateway.limits import limits
-from shareai_cli.gateway.models import Catalogue, ModelDirectory
+from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Observe, Recorder, request_id
@@ -56,6 +56,7 @@ class Gateway:
         fleet: Fleet,
         make_pool: PoolFactory,
         catalogue: Catalogue,
+        learned: Learned | None = None,
         observe: Observe,
         notice: Callable[[str], None] | None = None,
         clock: Clock = time.monotonic,
@@ -65,7 +66,7 @@ class Gateway:
         self.fleet = fleet
         self.keys = Keys(ledger.store.active_keys())
         self.health = Health(clock, notice)
-        self.directory = ModelDirectory(clock, catalogue)
+        self.directory = ModelDirectory(clock, catalogue, learned)
         self.current = Current(
             settings,
             environ=environ,

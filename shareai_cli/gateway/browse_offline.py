@@ -12,7 +12,7 @@ from shareai_cli.config import ProviderSettings, Settings
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.gateway.browse import Scene, describe
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints
-from shareai_cli.gateway.models import Catalogue, ModelDirectory, Offer
+from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory, Offer
 from shareai_cli.gateway.pools import PoolFactory, pool_factory
 from shareai_cli.types import LocalModel, ModelListing
 from shareai_cli.wire.deadlines import Deadlines
@@ -24,6 +24,7 @@ async def browse_offline(
     environ: Mapping[str, str],
     catalogue: Catalogue,
     facts: FactBook,
+    learned: Learned | None = None,
 ) -> ModelListing:
     """Ask every provider for its models, all at once and for some seconds at most, and describe everything.
 
@@ -31,7 +32,7 @@ async def browse_offline(
     """
     deadlines = Deadlines()
     make_pool = pool_factory(deadlines, None, time.monotonic)
-    directory = ModelDirectory(time.monotonic, catalogue)
+    directory = ModelDirectory(time.monotonic, catalogue, learned)
     reachable: dict[str, Endpoint] = {}
     offers: dict[str, Offer] = {}
     for name, provider in settings.providers.items():

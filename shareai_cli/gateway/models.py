@@ -29,6 +29,10 @@ Catalogue = Callable[[str], Collection[str]]
 """The models that are known to be offered, by the provider's name among the prices."""
 
 
+Learned = Callable[[str, Collection[str]], None]
+"""Told, in a thread, what a provider offers whenever it was asked."""
+
+
 class Offer(Struct, frozen=True):
     """The models of one endpoint, and who says so."""
 
@@ -53,9 +57,10 @@ class _NoListing(Exception):
 class ModelDirectory:
     """Keeps what each endpoint answered, by the endpoint's name."""
 
-    def __init__(self, clock: Clock, catalogue: Catalogue) -> None:
+    def __init__(self, clock: Clock, catalogue: Catalogue, learned: Learned | None = None) -> None:
         self._clock = clock
         self._catalogue = catalogue
+        self._learned = learned
         self._answers: dict[str, _Answer] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
 
@@ -139,6 +144,8 @@ class ModelDirectory:
         finally:
             self._asking.pop(endpoint.name, None)
         self._answers[endpoint.name] = answer
+        if self._learned is not None and not answer.problem and answer.models:
+            await asyncio.to_thread(self._learned, endpoint.name, answer.models)
 
 
 async def _fetch(endpoint: Endpoint) -> Mapping[str, ModelFacts]:

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from shareai_cli import __version__
 from shareai_cli.catalog.facts import FactBook
+from shareai_cli.catalog.offered import OfferedModels
 from shareai_cli.catalog.prices import PriceBook, known_models
 from shareai_cli.client import GatewayAddress, Status, Trouble, find_gateway
 from shareai_cli.config import ServerSettings, Settings
@@ -145,6 +146,7 @@ class GatewayProcess:
             fleet=fleet,
             make_pool=pool_factory(deadlines, turn, time.monotonic),
             catalogue=known_models,
+            learned=OfferedModels(start.paths.offered_file).learn,
             observe=observe,
             notice=self.notice,
         )

@@ -34,7 +34,7 @@ def test_a_route_is_added_shown_listed_and_removed(paths: Paths) -> None:
     ]
     assert shareai("route", "show", "chat").out.splitlines()[1].split() == ["openai/gpt-5-mini", "1"]
     assert "priority" in shareai("route", "list").out
-    assert shareai("route", "remove", "chat", "--json").json["removed"] == "chat"
+    assert shareai("route", "remove", "chat", "--yes", "--json").json["removed"] == "chat"
     assert "chat" not in paths.config_file.read_text()
     assert paths.config_file.read_text().startswith("# mine\n")
 

@@ -30,7 +30,7 @@ async def test_a_key_made_before_or_during_the_gateway_is_valid_at_once(tmp_path
             later = (await gateway.shareai("key", "create", "later", "--json")).json["key"]
             headers = {"Authorization": f"Bearer {later}"}
             assert (await gateway.client.get("/v1/models", headers=headers)).status_code == 200
-            assert (await gateway.shareai("key", "revoke", "later")).code == 0
+            assert (await gateway.shareai("key", "revoke", "later", "--yes")).code == 0
             assert (await gateway.client.get("/v1/models", headers=headers)).status_code == 401
             listed = (await gateway.shareai("key", "list", "--json")).json["keys"]
             assert [(one["name"], one["revoked_ms"] is None) for one in listed] == [

@@ -26,6 +26,8 @@ def _candidates(command: Any, run: Invocation, words: list[str], incomplete: str
     from typer._click.shell_completion import _resolve_context, _resolve_incomplete
 
     context = _resolve_context(command, {"obj": run}, "shareai", words)
+    if context._protected_args:
+        return  # an unknown command: what follows it means nothing
     wanted, rest = _resolve_incomplete(context, words, incomplete)
     option = incomplete.removesuffix(rest) if incomplete.startswith("--") else ""  # such as --by=
     for item in wanted.shell_complete(context, rest):

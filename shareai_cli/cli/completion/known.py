@@ -16,7 +16,6 @@ import typer
 
 from shareai_cli.cli.invocation import Invocation
 from shareai_cli.errors import ShareAIError
-from shareai_cli.types import DEMO_MODEL, NODE
 
 MOST: Final = 1000
 """Names that are offered at once."""
@@ -106,10 +105,13 @@ class _Names:
             table = item if isinstance(item, dict) else {"path": item}
             yield str(table.get("name") or PurePath(str(table.get("path", ""))).stem)
         if not declared and not self.providers():
+            from shareai_cli.types import DEMO_MODEL
+
             yield DEMO_MODEL
 
     def targets(self) -> Iterator[str]:
         from shareai_cli.catalog.offered import remembered
+        from shareai_cli.types import NODE
 
         yield from (f"{NODE}/{model}" for model in self.local_models())
         offered = remembered(self._run.paths.offered_file)

@@ -41,6 +41,7 @@ def _look_offline(run: Invocation, settings: Settings, *, tell: bool) -> ModelLi
     import asyncio
 
     from shareai_cli.catalog.facts import FactBook
+    from shareai_cli.catalog.offered import OfferedModels
     from shareai_cli.catalog.prices import known_models
     from shareai_cli.gateway.browse_offline import browse_offline
     from shareai_cli.gateway.fleet import local_models
@@ -49,7 +50,8 @@ def _look_offline(run: Invocation, settings: Settings, *, tell: bool) -> ModelLi
     if tell and settings.providers and sys.stderr.isatty():
         note(f"Asking {', '.join(settings.providers)} for their models ...")
     local = local_models(run.settings(), has_llama())
-    return asyncio.run(browse_offline(settings, local, run.environ, known_models, FactBook()))
+    learned = OfferedModels(run.paths.offered_file).learn
+    return asyncio.run(browse_offline(settings, local, run.environ, known_models, FactBook(), learned))
 
 
 def _check(wanted: Filter, providers: Sequence[str], routes: Sequence[str]) -> None:
