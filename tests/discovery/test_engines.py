@@ -108,9 +108,9 @@ async def test_all_ports_are_asked_at_once() -> None:
         ports = [stack.enter_context(engine(ollama("a"), delay=30)) for _ in range(8)]
         ports.append(stack.enter_context(engine(vllm("b"))))
         started = time.monotonic()
-        found = await find_engines(ports, seconds=0.5)
+        found = await find_engines(ports, seconds=2)
         assert [one.kind for one in found] == ["vllm"]
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 async def test_a_port_on_which_nobody_listens_is_nothing() -> None:

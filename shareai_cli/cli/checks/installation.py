@@ -115,8 +115,8 @@ def check_llama(subject: Subject) -> Sequence[Finding]:
             Finding("GPU", "ok", _gpu_names(gpus)),
         ]
     llama = _ask_llama()
-    if llama is None:
-        text = "installed, and it cannot be loaded"
+    if isinstance(llama, str):
+        text = f"installed, and {llama}"
         mend = f"{sys.executable} -c 'import llama_cpp' says why; {_reinstall()}"
         return [_compiler("ok"), Finding("llama.cpp", "problem", text, mend)]
     kind = "with" if llama.gpu_support else "without"
@@ -150,8 +150,11 @@ def compare_gpus(here: Sequence[Gpu], supported: bool, seen: Sequence[str]) -> F
     )
 
 
-def _ask_llama() -> _Llama | None:
-    """Ask in a process of its own what llama.cpp is; whatever it prints besides comes before the answer."""
+def _ask_llama() -> _Llama | str:
+    """Ask in a process of its own what llama.cpp is, or return what went wrong.
+
+    Whatever the library prints comes before the answer.
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "shareai_cli.llama.about"],
@@ -160,10 +163,11 @@ def _ask_llama() -> _Llama | None:
             timeout=_LLAMA_SECONDS,
             check=False,
         )
-        last = done.stdout.strip().rpartition(b"\n")[2]
-        return msgspec.json.decode(last, type=_Llama)
-    except (OSError, subprocess.TimeoutExpired, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+        return msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2], type=_Llama)
+    except subprocess.TimeoutExpired:
+        return f"it was not loaded within {_LLAMA_SECONDS:g} s"
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return "it cannot be loaded"
 
 
 def _compiler(level: Level) -> Finding:
