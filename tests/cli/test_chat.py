@@ -99,6 +99,7 @@ def test_models_are_told_from_the_question(
         (["a", "say hi"], True, None),
         (["m", "one"], False, "two"),
         (["m", " "], False, None),
+        (["", "Why?"], False, None),
     ],
 )
 def test_what_cannot_be_told_apart_is_refused(words: list[str], compare: bool, prompt: str | None) -> None:

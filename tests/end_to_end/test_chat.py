@@ -386,6 +386,27 @@ async def test_a_gateway_that_has_gone_is_replaced(tmp_path: Path) -> None:
         await person.leaves()
 
 
+async def test_without_a_route_or_a_local_model_the_person_chooses(tmp_path: Path) -> None:
+    """Among what the providers offer; in a pipe it has to be said."""
+    async with FaultUpstream() as upstream:
+        config = one_route(upstream.base_url).partition("[routes")[0]
+        async with await RunningGateway.start(tmp_path, config, environ=KEYS) as running:
+            piped = await running.shareai("chat", stdin=b"Hello")
+            assert (piped.code, piped.out) == (2, "")
+            assert "such as p1/m1, p1/m2" in piped.err
+            with terminal("chat", environ={**SIZE, "SHAREAI_HOME": str(running.home)}) as one:
+                person = Person(one)
+                await person.sees("(Tab completes): ")
+                one.type("p9/m1\r")
+                await person.sees("not known")
+                await person.sees("(Tab completes): ")
+                one.type("p1/\t2\r")
+                await person.sees("> ")
+                await person.asks("Hello")
+                assert upstream.completions[-1].json["model"] == "m2"
+                await person.leaves()
+
+
 # -- several models
 
 
@@ -408,6 +429,23 @@ async def test_models_are_compared_side_by_side(tmp_path: Path) -> None:
         await person.asks("Again")
         assert last_messages(left)[:2] == [("user", "Hello"), ("assistant", "Left.")]
         assert last_messages(right)[:2] == [("user", "Hello"), ("assistant", "Right.")]
+        await person.leaves()
+
+
+async def test_ctrl_c_stops_all_that_are_compared(tmp_path: Path) -> None:
+    """What was there of each stays; those that had ended are not called stopped."""
+    async with (
+        FaultUpstream(default=chat("Left.")) as left,
+        FaultUpstream(default=stream("Right", " is").stall(after=4)) as right,
+        gateway(tmp_path, left, right) as running,
+        chatting(running, "--compare", "p1/m1", "p2/m1") as person,
+    ):
+        person.terminal.type("Hello\r")
+        await person.sees("Right is")
+        person.terminal.type("\x03")
+        shown = await person.sees("> ")
+        assert shown.count("stopped") == 1
+        assert any("Left." in line and "│ Right is" in line for line in shown.split("\n"))
         await person.leaves()
 
 

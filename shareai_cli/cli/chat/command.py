@@ -35,16 +35,19 @@ KEY_BYTES: Final = 1 << 16
 @command(app, "chat", example='shareai chat shareai-demo "Hello!"')
 def chat(
     context: typer.Context,
-    words: Annotated[
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="What to talk to.", autocompletion=known.models),
+    ] = None,
+    more: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL] [QUESTION]",
-            help="The model, and a question where there is but one.",
-            autocompletion=known.models,
+            metavar="QUESTION", help="A single question; else a conversation.", autocompletion=known.models
         ),
     ] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Ask two or three models the same, side by side.")
+        bool,
+        typer.Option("--compare", help='Two or three models side by side: --compare A B "QUESTION"'),
     ] = False,
     prompt: Annotated[
         str | None,
@@ -58,7 +61,10 @@ def chat(
         float | None, typer.Option("--temperature", metavar="NUMBER", min=0.0, max=2.0, help="From 0 to 2.")
     ] = None,
     gateway: Annotated[
-        str | None, typer.Option("--gateway", metavar="URL", help="Another machine's gateway.")
+        str | None,
+        typer.Option(
+            "--gateway", metavar="URL", help="Another machine's gateway, with a key in SHAREAI_KEY."
+        ),
     ] = None,
     key_stdin: Annotated[
         bool, typer.Option("--key-stdin", help="Read the gateway's key from standard input.")
@@ -82,14 +88,17 @@ def chat(
     from shareai_cli.cli.chat.facts import as_fields
 
     run = invocation(context)
-    models, question = split_words(words or (), compare=compare, prompt=prompt)
+    models, question = split_words(
+        [*([] if model is None else [model]), *(more or ())], compare=compare, prompt=prompt
+    )
     key = _read_key(question) if key_stdin else None
     if not key_stdin:
         question = _with_standard_input(question)
     talks = question is None
     if talks and (as_json or not sys.stdout.isatty()):
         raise UsageError(
-            "There is no question.", hint='shareai chat MODEL "QUESTION", or give it on standard input.'
+            "There is no question.",
+            hint='shareai chat MODEL "QUESTION", or without a model: --prompt "QUESTION"; or standard input.',
         )
     options = Options(max_tokens, temperature)
     access = open_access(run, gateway, key, allow_http=allow_http)
@@ -129,6 +138,8 @@ def split_words(words: Sequence[str], *, compare: bool, prompt: str | None) -> t
         if prompt is not None:
             raise UsageError("--prompt and a QUESTION exclude each other.")
         models, question = models[:1], " ".join(models[1:])
+    if not all(map(str.strip, models)):
+        raise UsageError("The name of a model is empty.")
     if question is not None and not question.strip():
         raise UsageError("The question is empty.")
     return models, question
