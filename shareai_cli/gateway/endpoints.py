@@ -110,13 +110,6 @@ class Endpoint:
         return [key.fingerprint for key in self.keys]
 
     def _head(self, method: bytes, path: str, fields: bytes) -> bytes:
-        written = {line.partition(b":")[0].lower() for line in fields.split(b"\r\n")}
-        added = [
-            b"%b: %b\r\n" % (name.encode("ascii"), value.reveal().encode("ascii"))
-            for name, value in self._headers
-            if name.lower().encode("ascii")
-            not in written  # a free call may present the key in the same field
-        ]
         return b"".join(
             (
                 method,
@@ -126,12 +119,18 @@ class Endpoint:
                 self.origin.authority.encode("ascii"),
                 b"\r\n",
                 fields,
-                *added,
+                self._fixed_fields(fields),
                 b"Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: shareai/",
                 __version__.encode("ascii"),
                 b"\r\n",
             )
         )
+
+    def _fixed_fields(self, fields: bytes) -> bytes:
+        """Return the provider's own fields, but those in which `fields` presents the key already."""
+        written = {line.partition(b":")[0].lower() for line in fields.split(b"\r\n")}
+        lines = [f"{name}: {value.reveal()}\r\n".encode("ascii") for name, value in self._headers]
+        return b"".join(line for line in lines if line.partition(b":")[0].lower() not in written)
 
 
 class Endpoints:

@@ -177,6 +177,8 @@ def test_authorities_come_from_the_environment_the_network_and_the_provider() ->
         Authority(FILE.parent / "company.pem", "network.ca_file"),
         Authority(Path("~/alpha.pem").expanduser(), "providers.alpha.ca_file"),
     )
+    missing = read(CLOUD, {"SSL_CERT_DIR": "/nowhere:/nowhere-else"}).providers["alpha"].egress.authorities
+    assert missing == (Authority(Path("/nowhere"), "SSL_CERT_DIR", is_folder=True),)
     assert read("", {"SSL_CERT_FILE": "", "OPENAI_API_KEY": "k"}).providers["openai"].egress.authorities == ()
 
 

@@ -45,17 +45,22 @@ class TunnelProxy:
         *,
         credentials: str | None = None,
         answer: bytes | None = None,
+        closes: bool = True,
         made: bytes = MADE,
         slices: bool = False,
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
         upstream_host: str = "127.0.0.1",
     ) -> None:
-        """`made` is said where a tunnel was made, byte by byte where it `slices`."""
+        """`made` is said where a tunnel was made, byte by byte where it `slices`.
+
+        `closes` says whether the connection is closed after an `answer`.
+        """
         self.asked: list[Asked] = []
         self._upstream = (upstream_host, port)
         self._credentials = credentials
         self._answer = answer
+        self._closes = closes
         self._made = made
         self._slices = slices
         self._tls = tls
@@ -128,7 +133,7 @@ class TunnelProxy:
         if answer is not None:
             writer.write(answer)
             await writer.drain()
-            if not answer:
+            if not answer or not self._closes:
                 await reader.read()
             else:
                 writer.close()
