@@ -111,16 +111,16 @@ def record(run: Invocation, settings: Settings) -> None:
     try:
         with open_admin(run.paths) as admin:
             for node in admin.list_nodes():
-                if node.name == (platform.node() or UNNAMED) and node.models != served:
+                if node.name == (platform.node() or UNNAMED) and set(node.models) != set(served):
                     admin.register_node(NodeRegistration(node.name, node.facts, served))
     except StateError as error:
         note(f"The list of nodes still has the former models: {error}")
 
 
-def await_taken_up(run: Invocation, model: LocalModel) -> bool:
-    """Wait until the running gateway serves a model that was declared; returns whether one does.
+def await_taken_up(run: Invocation, name: str, *, served: bool) -> bool:
+    """Wait until the running gateway serves a model, or no longer does; returns whether one has done so.
 
-    Tells why where a gateway runs and does not.
+    Tells why where a gateway runs and has not taken the change up.
     """
     from shareai_cli.cli.console import note
     from shareai_cli.cli.state import find_running
@@ -135,7 +135,7 @@ def await_taken_up(run: Invocation, model: LocalModel) -> bool:
             if status.config_file != str(run.file):
                 note(f"The gateway that runs reads another configuration: {status.config_file}")
                 return False
-            if any(one.id == model.id for one in status.local_models):
+            if any(one.id == name for one in status.local_models) is served:
                 return True
             if status.config_problem is not None or time.monotonic() > until:
                 note(f"The running gateway did not take it up. {status.config_problem or ''}")

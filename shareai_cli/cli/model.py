@@ -88,7 +88,7 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """Take a model out of the configuration; its file stays where it is."""
-    from shareai_cli.cli.local_models import record
+    from shareai_cli.cli.local_models import await_taken_up, record
 
     run = invocation(context)
     model = _find(run, name.removeprefix(f"{NODE}/"))
@@ -99,6 +99,7 @@ def remove(
         print_json({"removed": model.id, "path": model.path, "file": settings.source})
     else:
         print_line(f"Model {NODE}/{model.id} is removed; its file stays: {model.path}")
+    await_taken_up(run, model.id, served=False)
 
 
 def _find(run: Invocation, name: str) -> LocalModel:
@@ -124,10 +125,11 @@ def _fields(model: LocalModel) -> dict[str, object]:
 
 def _in_words(file: ModelFile) -> str:
     from shareai_cli.cli.models.table import tokens
+    from shareai_cli.discovery.proposal import in_bytes
 
     context = f", {tokens(file.context)} tokens of context" if file.context else ""
     abilities = f", {', '.join(file.abilities)}" if file.abilities else ""
-    return f"{file.architecture}, {_gigabytes(file.size)}{context}{abilities}"
+    return f"{file.architecture}, {in_bytes(file.size)}{context}{abilities}"
 
 
 def _warn(file: ModelFile) -> None:
@@ -144,14 +146,16 @@ def _warn(file: ModelFile) -> None:
 
 def memory_problem(size: int, *, available: int, total: int) -> str | None:
     """Return what is to be said of a model of `size` bytes in this memory; None where it fits well."""
+    from shareai_cli.discovery.proposal import in_bytes
+
     if size > total:
         return (
-            f"Its weights take {_gigabytes(size)}, and this machine has {_gigabytes(total)} of memory: "
+            f"Its weights take {in_bytes(size)}, and this machine has {in_bytes(total)} of memory: "
             "without a GPU that holds most of them it will not load."
         )
     if size > available:
         return (
-            f"Its weights take {_gigabytes(size)}, and just now {_gigabytes(available)} of memory are free: "
+            f"Its weights take {in_bytes(size)}, and just now {in_bytes(available)} of memory are free: "
             "it may not load, or be slow."
         )
     return None
@@ -161,13 +165,9 @@ def _advise(run: Invocation, model: LocalModel) -> None:
     from shareai_cli.cli.local_models import await_taken_up
     from shareai_cli.node.models import INSTALL_HINT, has_llama
 
-    if await_taken_up(run, model):
+    if await_taken_up(run, model.id, served=True):
         note("The running gateway serves it.")
     if not has_llama():
         note(f"llama.cpp, which runs it, is not installed here: {INSTALL_HINT}")
     else:
         note(f"Next: shareai chat {NODE}/{model.id}")
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 2**30:.3g} GiB" if size >= 1 << 30 else f"{size / 2**20:.3g} MiB"

@@ -39,7 +39,8 @@ def layout(models: Sequence[ModelInfo], width: int | None, *, is_short: bool = F
     cells = [heading, *(_row(model, is_short=is_short) for model in models)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if width is not None:
-        widths[0] = max(_NARROWEST, min(widths[0], width - sum(widths[1:]) - 2 * (len(widths) - 1)))
+        room = width - sum(widths[1:]) - 2 * (len(widths) - 1)
+        widths[0] = max([_NARROWEST, *(len(row[0]) for row in cells if len(row[0]) <= room)])
     return [line for row in cells for line in _lines(row, widths)]
 
 
