@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from shareai_cli.cli.program import as_called
+
+_NUMBERS = frozenset("0123456789~-$")
+"""What cells of numbers begin with; such columns are set right, and never broken."""
 
 SCHEMA = 1
 """The version of every `--json` output; grows when a field changes its meaning or goes."""
@@ -32,14 +35,19 @@ def note(text: str) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows in columns: drawn by rich on a terminal, plain text elsewhere."""
+    """Print rows in columns, numbers to the right: drawn by rich on a terminal, plain text elsewhere."""
     cells = [[printable(str(cell)) for cell in row] for row in rows]
+    columns = list(zip(headings, *cells, strict=True))
+    are_numbers = [all(cell[:1] in _NUMBERS for cell in column[1:]) for column in columns]
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
-        _print_rich(headings, cells)
+        _print_rich(headings, cells, are_numbers)
         return
-    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
     for row in (headings, *cells):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = "  ".join(
+            cell.rjust(width) if is_number else cell.ljust(width)
+            for cell, width, is_number in zip(row, widths, are_numbers, strict=True)
+        )
         sys.stdout.write(line.rstrip() + "\n")
 
 
@@ -53,14 +61,15 @@ def _text_of(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]], are_numbers: Sequence[bool]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for heading, is_number in zip(headings, are_numbers, strict=True):
+        justify: Literal["right", "left"] = "right" if is_number else "left"
+        table.add_column(heading, overflow="fold", no_wrap=is_number, justify=justify)
     for row in cells:
         table.add_row(*map(Text, row))
     Console(file=sys.stdout, highlight=False).print(table)

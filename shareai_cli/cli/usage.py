@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -40,7 +41,8 @@ def usage(
 ) -> None:
     """Report requests, tokens and costs, in all or by model, route, target, key or day.
 
-    A cost marked ~ holds estimates; requests whose cost is not known are counted beside it.
+    PROMPT, CACHED, ANSWER and THINKING are tokens, FIRST and TIME the mean times to the first token and in
+    all. A cost marked ~ holds estimates; requests whose cost is not known are counted as UNPRICED.
     """
     from shareai_cli.cli.state import open_admin
     from shareai_cli.ledger import parse_since
@@ -78,25 +80,11 @@ def _print(report: UsageReport) -> None:
         note("No requests in that time." if report.since_ms is not None else "No requests yet.")
         return
     rows: list[tuple[str, UsageSums]] = [(row.name or "-", row) for row in report.rows]
+    rows.append(("total", report.total))
+    shown = [column for column in _SHOWN if column.always or any(column.value(row) for _, row in rows)]
     print_table(
-        ((report.by or "").upper(), "REQUESTS", "NOT OK", "PROMPT", "CACHED", "COMPLETION", "COST USD",
-         "UNKNOWN COST", "FIRST TOKEN", "TIME"),
-        [_cells(name, row) for name, row in (*rows, ("total", report.total))],
-    )  # fmt: skip
-
-
-def _cells(name: str, row: UsageSums) -> tuple[str, ...]:
-    return (
-        name,
-        f"{row.requests:,}",
-        f"{_not_ok(row):,}",
-        f"{row.prompt_tokens:,}",
-        f"{row.cached_tokens:,}",
-        f"{row.completion_tokens:,}",
-        _money(row),
-        f"{row.unknown_cost:,}",
-        _milliseconds(row.average_first_token_us),
-        _milliseconds(row.average_total_us),
+        ((report.by or "").upper(), *(column.heading for column in shown)),
+        [(name, *(column.cell(row) for column in shown)) for name, row in rows],
     )
 
 
@@ -113,3 +101,34 @@ def _money(row: UsageSums) -> str:
 
 def _milliseconds(microseconds: int | None) -> str:
     return "-" if microseconds is None else f"{microseconds / 1000:,.0f} ms"
+
+
+class _Column(NamedTuple):
+    """A column of the table; one that is not shown `always` is left out where it has nothing but zeros."""
+
+    heading: str
+    value: Callable[[UsageSums], int]
+    cell: Callable[[UsageSums], str]
+    always: bool = True
+
+
+def _counted(heading: str, value: Callable[[UsageSums], int], *, always: bool = True) -> _Column:
+    return _Column(heading, value, lambda row: f"{value(row):,}", always)
+
+
+_SHOWN = (
+    _counted("REQUESTS", lambda row: row.requests),
+    _counted("NOT OK", _not_ok),
+    _counted("PROMPT", lambda row: row.prompt_tokens),
+    _counted("CACHED", lambda row: row.cached_tokens, always=False),
+    _counted("ANSWER", lambda row: row.completion_tokens),
+    _counted("THINKING", lambda row: row.reasoning_tokens, always=False),
+    _Column("COST USD", lambda row: row.cost_nano_usd, _money),
+    _counted("UNPRICED", lambda row: row.unknown_cost, always=False),
+    _Column(
+        "FIRST",
+        lambda row: row.average_first_token_us or 0,
+        lambda row: _milliseconds(row.average_first_token_us),
+    ),
+    _Column("TIME", lambda row: row.average_total_us or 0, lambda row: _milliseconds(row.average_total_us)),
+)
