@@ -69,19 +69,24 @@ class _Model(Struct):
     supports_image_input: Any = None
 
 
+_List = Annotated[list[_Model], Meta(max_length=MOST_MODELS)]
+
+
 class _Models(Struct):
-    data: Annotated[list[_Model], Meta(max_length=MOST_MODELS)]
+    data: _List
 
 
-_decoder = msgspec.json.Decoder(_Models)
+_decoder: msgspec.json.Decoder[_Models | list[_Model]] = msgspec.json.Decoder(_Models | _List)
+"""Together's list is bare."""
 
 
 def read_listing(body: bytes) -> Mapping[str, ModelFacts] | None:
     """Return what a list of models tells of each, by id; None where the body is no such list."""
     try:
-        models = _decoder.decode(body).data
+        listed = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    models = listed if isinstance(listed, list) else listed.data
     # Gemini's endpoint names its models "models/gemini-...", and takes them without the prefix.
     return {model.id.removeprefix("models/"): _facts(model) for model in models}
 

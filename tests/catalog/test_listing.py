@@ -92,11 +92,17 @@ def test_whatever_a_provider_says_beside_the_ids_the_ids_count(fields: dict[str,
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'{"data": 1}', b'{"data": [{"id": ""}]}', b'{"data": [{}]}', b"[" * 100_000, b"\xff"],
+    [b"", b"[1]", b'{"data": 1}', b'{"data": [{"id": ""}]}', b'{"data": [{}]}', b"[" * 100_000, b"\xff"],
 )
 def test_what_is_no_list_of_models_is_none(body: bytes) -> None:
     """A page, an error, half a reply."""
     assert read_listing(body) is None
+
+
+def test_a_bare_list_is_a_list_as_well() -> None:
+    """Together's has nothing around it; it is bounded as any other."""
+    assert read_listing(b'[{"id": "m", "context_length": 8192}]') == {"m": ModelFacts(8192)}
+    assert read_listing(json.dumps([{"id": str(number)} for number in range(20_001)]).encode()) is None
 
 
 def test_thousands_of_models_are_read_at_once() -> None:

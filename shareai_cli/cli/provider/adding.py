@@ -189,13 +189,12 @@ class _Wanted:
 def _ask_for_key(wanted: _Wanted, provider: ProviderSettings, *, checks: bool) -> None:
     """Let a person type a key that is missing; raises `UsageError` where one is needed and none typed."""
     from shareai_cli.catalog.presets import PRESETS
-    from shareai_cli.config.address import check_base_url, is_loopback
 
     keys = wanted.candidates(provider)
     is_needed = keys[0].problem is not None
     if not is_needed and (wanted.has_keys or keys[0].secret is not None):
         return
-    if not is_needed and is_loopback(check_base_url(provider.base_url)[1]):
+    if not is_needed and proving.is_local(provider):
         # An engine on this machine rarely wants a key: it is asked before the person is.
         results = proving.ask(provider, keys, wanted.run.environ) if checks else []
         if not any(one.verdict == "refused" for one in results):

@@ -45,6 +45,13 @@ def ask(
     return check_keys(provider, keys, environ)
 
 
+def is_local(provider: ProviderSettings) -> bool:
+    """Tell whether a provider is an engine on this machine."""
+    from shareai_cli.config.address import check_base_url, is_loopback
+
+    return is_loopback(check_base_url(provider.base_url)[1])
+
+
 def title(provider: ProviderSettings) -> str:
     """Return a provider's name as its owner writes it, where it is known."""
     from shareai_cli.catalog.presets import PRESETS
@@ -88,14 +95,20 @@ def _problem(provider: ProviderSettings, result: CheckResult, again: str) -> Sha
             f"{who} does not accept the key ({result.key}): {result.detail}. {UNSAVED}",
             hint=f"Its keys are made at {page}" if page else None,
         )
+    unchecked = f"or unchecked: {again} --no-check"
+    if result.verdict == "unreachable" and is_local(provider):
+        return UpstreamError(
+            f"{who} does not answer: {result.detail}. {UNSAVED}",
+            hint=f"Start it; or say where it is: {again} --base-url URL; {unchecked}",
+        )
     if result.verdict == "unreachable":
         return UpstreamError(
             f"{who} cannot be asked about the key: {result.detail}. {UNSAVED}",
-            hint=f"Once the network is there, try again; or unchecked: {again} --no-check",
+            hint=f"Once the network is there, try again; {unchecked}",
         )
     if result.verdict == "failed":
         return UpstreamError(
             f"{who} did not say whether the key is good: {result.detail}. {UNSAVED}",
-            hint=f"Try again; or unchecked: {again} --no-check",
+            hint=f"Try again; {unchecked}",
         )
     return None

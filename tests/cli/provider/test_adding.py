@@ -97,8 +97,16 @@ def test_without_a_network_nothing_is_saved_unless_asked_for(paths: Paths) -> No
         arguments = ("provider", "add", "alpha", "--base-url", base_url, "--key-env", "GOOD")
         outcome = shareai(*arguments)
         assert (outcome.code, outcome.out) == (5, "")
-        assert f"no connection to 127.0.0.1:{port}: connection refused. Nothing was saved." in outcome.err
+        assert f"alpha does not answer: no connection to 127.0.0.1:{port}: connection refused." in outcome.err
+        assert "Nothing was saved." in outcome.err
         assert f"shareai provider add alpha --base-url {base_url} --no-check" in outcome.err
+        elsewhere = f"http://0.0.0.0:{port}/v1"  # as far as anybody can tell another machine's
+        far = shareai(
+            "provider", "add", "alpha", "--base-url", elsewhere, "--key-env", "GOOD", "--allow-http"
+        )
+        assert far.code == 5
+        assert "alpha cannot be asked about the key: no connection" in far.err
+        assert "Once the network is there, try again; or unchecked:" in far.err
         assert declared(paths) == {}
         unchecked = shareai(*arguments, "--no-check")
     assert unchecked.code == 0
