@@ -32,12 +32,12 @@ def table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_table_is_plain_columns_where_no_terminal_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    """What other programs named cannot steer a terminal."""
+    """Numbers to the right; what other programs named cannot steer a terminal."""
     print_table(("NAME", "COUNT"), ROWS)
     assert capsys.readouterr().out.splitlines() == [
         "NAME                COUNT",
-        "a�]0;evil�          1",
-        "longer name [bold]  22",
+        "a�]0;evil�              1",
+        "longer name [bold]     22",
     ]
 
 
