@@ -14,10 +14,10 @@ from typing import BinaryIO, Final
 
 from msgspec import Struct
 
+from shareai_cli.catalog.gguf_format import ARRAY, FORMATS, MAGIC, TEXT, begin_of_last_tensor
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.types import Ability
 
-MAGIC: Final = b"GGUF"
 HEADER_LIMIT: Final = 64 << 20
 """Bytes of header that are looked through; vocabularies come after what is looked for."""
 
@@ -32,24 +32,9 @@ Value = str | int | float | None
 _PAIRS_LIMIT = 4096
 _TEXT_LIMIT = 1 << 16
 _CHUNK = 1 << 20
-_TEXT = 8
-_ARRAY = 9
-_FORMATS = {
-    0: "<B",
-    1: "<b",
-    2: "<H",
-    3: "<h",
-    4: "<I",
-    5: "<i",
-    6: "<f",
-    7: "<?",
-    10: "<Q",
-    11: "<q",
-    12: "<d",
-}
 _PART = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 _MOST_PARTS = 1000
-_TEMPLATE_KEY = struct.pack("<Q", 23) + b"tokenizer.chat_template" + struct.pack("<I", _TEXT)
+_TEMPLATE_KEY = struct.pack("<Q", 23) + b"tokenizer.chat_template" + struct.pack("<I", TEXT)
 _REASONS = re.compile(rb"<think>|enable_thinking|reasoning_content|<\|channel\|>")
 _NO_NAME = re.compile(r"[^A-Za-z0-9._:-]+")
 
@@ -120,7 +105,27 @@ def check_servable(path: Path) -> ModelFile:
         )
     if not found.architecture or not found.tensors:
         raise ConfigurationError(f"{path} holds no model: it names no architecture, or has no weights.")
+    for each in _parts(path):
+        _check_whole(each)
     return found
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file that ends before its last weights begin, as one does whose download was cut off.
+
+    This walks the whole header, which takes a tenth of a second where the vocabulary is large.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_LIMIT)
+            size = file.seek(0, 2)
+        begin = begin_of_last_tensor(header)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
+    if begin >= size:
+        raise ConfigurationError(
+            f"{path} is cut off: its weights go on beyond its end.", hint="Fetch it again, to the end."
+        )
 
 
 def _parts(path: Path) -> list[Path]:
@@ -210,12 +215,12 @@ def _find_template(file: BinaryIO) -> bytes:
 def _value(file: BinaryIO) -> Value:
     """Read a value; an array is skipped, and None."""
     (kind,) = struct.unpack("<I", _exactly(file, 4))
-    if kind == _TEXT:
+    if kind == TEXT:
         return _text(file)
-    if kind == _ARRAY:
+    if kind == ARRAY:
         _skip_array(file)
         return None
-    layout = _FORMATS.get(kind)
+    layout = FORMATS.get(kind)
     if layout is None:
         raise EOFError
     value: int | float = struct.unpack(layout, _exactly(file, struct.calcsize(layout)))[0]
@@ -224,11 +229,11 @@ def _value(file: BinaryIO) -> Value:
 
 def _skip_array(file: BinaryIO) -> None:
     kind, count = struct.unpack("<IQ", _exactly(file, 12))
-    layout = _FORMATS.get(kind)
+    layout = FORMATS.get(kind)
     if layout is not None:
         file.seek(struct.calcsize(layout) * count, 1)
         return
-    if kind != _TEXT:
+    if kind != TEXT:
         raise EOFError
     for _ in range(count):
         if file.tell() > HEADER_LIMIT:

@@ -4,11 +4,13 @@ import struct
 import tempfile
 from pathlib import Path
 
+import gguf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shareai_cli.catalog.gguf import check_servable, inspect
+from shareai_cli.catalog.gguf_format import begin_of_last_tensor
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.gateway.fleet import demo_model
 from tests.support.model_files import LLAMA, Value, model_file
@@ -161,3 +163,48 @@ def test_a_damaged_header_never_ends_otherwise(place: int, value: int) -> None:
             inspect(Path(file.name))
         except ConfigurationError as error:
             assert file.name in str(error)
+
+
+def test_where_the_last_weights_begin_is_where_another_reader_finds_them() -> None:
+    """The format's own package says the same."""
+    reader = gguf.GGUFReader(str(DEMO))
+    assert begin_of_last_tensor(DEMO.read_bytes()) == max(int(one.data_offset) for one in reader.tensors)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_a_download_that_was_cut_off_is_refused(share: float, tmp_path: Path) -> None:
+    """Wherever it ended, if only its last weights are missing; the whole file is not."""
+    path = tmp_path / "m.gguf"
+    data = DEMO.read_bytes()
+    path.write_bytes(data)
+    assert check_servable(path).tensors == 12
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ConfigurationError, match="is cut off"):
+        check_servable(path)
+
+
+def test_every_part_has_to_be_whole(tmp_path: Path) -> None:
+    """The one that is not is named."""
+    first, second = (tmp_path / f"m-0000{number}-of-00002.gguf" for number in (1, 2))
+    data = DEMO.read_bytes()
+    first.write_bytes(data)
+    second.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ConfigurationError, match=r"m-00002-of-00002\.gguf is cut off"):
+        check_servable(first)
+
+
+def test_a_value_of_an_unknown_kind_is_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
+    """A later version of the format may have one; what cannot be read is not judged."""
+    path = model_file(tmp_path / "m.gguf", {**LLAMA, "tokenizer.odd": 77})
+    data = path.read_bytes().replace(struct.pack("<II", 4, 77), struct.pack("<II", 99, 77))
+    path.write_bytes(data)
+    assert begin_of_last_tensor(data) == 0
+    assert check_servable(path).architecture == "llama"
+
+
+@given(st.binary(max_size=200), st.integers(0, 2000))
+def test_whatever_a_header_holds_the_walk_ends(filling: bytes, place: int) -> None:
+    """With a place, at once."""
+    data = bytearray(DEMO.read_bytes()[:4096])
+    data[place : place + len(filling)] = filling
+    assert begin_of_last_tensor(bytes(data)) >= 0
