@@ -15,8 +15,6 @@ from typing import Final
 import msgspec
 
 from shareai_cli.errors import ShareAIError
-from shareai_cli.paths import make_private_folder
-from shareai_cli.secrets import write_private
 
 MOST: Final = 5000
 """Models of a provider that are remembered."""
@@ -48,6 +46,9 @@ class OfferedModels:
 
     def learn(self, provider: str, models: Iterable[str]) -> None:
         """Keep what a provider offers beside what is known of others; may wait for the disk, never raises."""
+        from shareai_cli.paths import make_private_folder
+        from shareai_cli.secrets import write_private  # not for those who only read, and are in a hurry
+
         with self._lock:
             known = remembered(self._file)
             offered = sorted(islice(models, MOST))
