@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import stat
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -15,7 +18,7 @@ import pytest
 from shareai_cli.paths import find_paths
 from tests.support.behaviours import Behaviour, Received, chat, status, stream
 from tests.support.commands import Outcome
-from tests.support.served import KEYS, RunningGateway, one_route, run_shareai
+from tests.support.served import KEYS, PROGRAM, RunningGateway, one_route, run_shareai
 from tests.support.terminal import Terminal, terminal
 from tests.support.upstream import FaultUpstream, refused_port
 from tests.support.waiting import alive, until
@@ -89,6 +92,7 @@ async def test_what_fails_is_said_and_has_its_exit_code(tmp_path: Path) -> None:
         failed = await running.shareai("chat", "chat", "Hello", "--json")
         assert failed.code == 5
         assert failed.json["error"]["message"] in failed.err
+        assert failed.json["request_id"].startswith("req_")
         wrong = await run_shareai(tmp_path, "chat", "chat", "Hello", environ={"SHAREAI_KEY": "sk-shareai-no"})
         assert (wrong.code, wrong.out) == (4, "")
         assert "sk-shareai-no" not in wrong.err
@@ -113,6 +117,39 @@ async def test_a_model_that_wants_another_field_gets_it(tmp_path: Path) -> None:
     ):
         assert (await running.shareai("chat", "chat", "Hello", "--max-tokens", "7")).out == "Fine.\n"
         assert upstream.completions[-1].json["max_completion_tokens"] == 7
+
+
+async def test_the_target_is_known_where_comments_kept_the_stream_alive(tmp_path: Path) -> None:
+    """The head could not tell it yet."""
+    async with FaultUpstream(default=chat("Hi.").after_delay(0.3)) as upstream:
+        config = f"[server]\nkeep_alive_comments = 0.05\n{one_route(upstream.base_url)}"
+        async with await RunningGateway.start(tmp_path, config, environ=KEYS) as running:
+            told = (await running.shareai("chat", "chat", "Hello", "--json")).json
+            assert (told["content"], told["target"], told["attempts"]) == ("Hi.", "p1/m1", 1)
+
+
+async def test_a_reader_that_leaves_or_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
+    """`| head` is no failure to talk about, and the model's work ends too."""
+    endless = stream(*["word "] * 1000).spaced(0.02)
+    async with FaultUpstream(default=endless) as upstream, gateway(tmp_path, upstream) as running:
+        for how in ("leave", "interrupt"):
+            with subprocess.Popen(
+                [*PROGRAM, "chat", "chat", "Hello"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "SHAREAI_HOME": str(running.home)},
+            ) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                assert await asyncio.to_thread(process.stdout.read, 5) == b"word "
+                if how == "leave":
+                    process.stdout.close()
+                else:
+                    process.send_signal(signal.SIGINT)
+                assert await asyncio.to_thread(process.stderr.read) == b""
+                assert await asyncio.to_thread(process.wait, 20) == (1 if how == "leave" else 130)
+            await until(lambda: upstream.open == 0)
 
 
 # -- keys
@@ -297,7 +334,9 @@ async def test_mistakes_and_failures_do_not_end_a_conversation(tmp_path: Path) -
         assert "Some" in broken
         assert "failed in the middle of its reply" in broken
         upstream.script.append(status(400, message="Too\x1b[2J long."))
-        assert "Too�[2J long." in await person.asks("Two?")
+        refused = await person.asks("Two?")
+        assert "Too�[2J long." in refused
+        assert "shareai explain req_" in refused
         assert "Hello there." in await person.asks("Three?")
         asked = last_messages(upstream)
         assert asked == [("user", "One?"), ("assistant", "Some"), ("user", "Three?")]

@@ -33,6 +33,9 @@ SECONDS: Final = httpx.Timeout(660.0, connect=10.0)
 REFUSAL_BYTES: Final = 1 << 20
 LIST_BYTES: Final = 16 << 20
 
+PENDING: Final = "pending"
+"""The target's name in the head of a stream that begins before there is one."""
+
 Body = Mapping[str, Any]
 
 
@@ -91,7 +94,7 @@ class ChatClient:
     async def _ask(self, answer: Answer, body: Body) -> Body | None:
         """Ask once; returns the body to ask with instead, where the model does not take this one."""
         try:
-            async with self._sent("POST", "/chat/completions", body) as response:
+            async with self._sent("POST", "/chat/completions", body, answer) as response:
                 await _take_stream(answer, response)
         except RequestError as error:
             adapted = _adapted(body, error.message)
@@ -101,12 +104,19 @@ class ChatClient:
         return None
 
     @asynccontextmanager
-    async def _sent(self, method: str, path: str, body: Body | None = None) -> AsyncIterator[httpx.Response]:
-        """Yield a reply with status 200; raises what any other says, or why it is missing or broken off."""
+    async def _sent(
+        self, method: str, path: str, body: Body | None = None, answer: Answer | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """Yield a reply with status 200; raises what any other says, or why it is missing or broken off.
+
+        What the head says of an answer is taken in, whatever the status is.
+        """
         content = msgspec.json.encode(body) if body is not None else None
         where, response = self._access.base_url, None
         try:
             response = await self._open(method, path, content)
+            if answer is not None:
+                _take_head(answer, response.headers)
             if response.status_code != 200:
                 raise self._refused(response.status_code, await _read(response, REFUSAL_BYTES))
             yield response
@@ -161,13 +171,16 @@ class ChatClient:
         )
 
 
-async def _take_stream(answer: Answer, response: httpx.Response) -> None:
-    """Read a stream to its end; raises the error that it tells of, `TruncatedReply` where it just ends."""
-    headers = response.headers
+def _take_head(answer: Answer, headers: httpx.Headers) -> None:
+    target = headers.get("x-shareai-target", "")[:512]
     answer.request_id = headers.get("x-request-id", "")[:64]
-    answer.target = headers.get("x-shareai-target", "")[:512]
+    answer.target = "" if target == PENDING else target
     with suppress(ValueError):
         answer.attempts = int(headers.get("x-shareai-attempts", "")[:4])
+
+
+async def _take_stream(answer: Answer, response: httpx.Response) -> None:
+    """Read a stream to its end; raises the error that it tells of, `TruncatedReply` where it just ends."""
     splitter = EventSplitter()
     async for data in response.aiter_raw():
         for event in splitter.feed(data):

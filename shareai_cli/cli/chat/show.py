@@ -163,6 +163,8 @@ class Show:
             self.tell(facts_line(answer))
         if self._tells_errors and answer.error is not None:
             self.tell(str(answer.error), is_error=True)
+            if answer.account is not None:
+                self.tell(f"shareai explain {answer.request_id} tells what was tried.")
 
     def _settle(self, voices: Sequence[Voice]) -> None:
         """Let conversations take in their answers, and look up what the accounts say of them."""
