@@ -133,7 +133,7 @@ async def test_a_reader_that_leaves_or_ctrl_c_ends_it_quietly(tmp_path: Path) ->
     endless = stream(*["word "] * 1000).spaced(0.02)
     async with FaultUpstream(default=endless) as upstream, gateway(tmp_path, upstream) as running:
         for how in ("leave", "interrupt"):
-            with subprocess.Popen(
+            with subprocess.Popen(  # noqa: ASYNC220 - unlike asyncio's, its pipes can be closed
                 [*PROGRAM, "chat", "chat", "Hello"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -359,6 +359,22 @@ async def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
         await person.asks("Go on.")
         before = [("user", "Tell me."), ("assistant", "Once upon")]
         assert last_messages(upstream) == [*before, ("user", "Go on.")]
+        await person.leaves()
+
+
+async def test_what_is_typed_ahead_waits_for_its_turn(tmp_path: Path) -> None:
+    """It is not echoed into the answer that is being drawn, and is the next question."""
+    released = asyncio.Event()
+    first = stream("Once", " upon").stall(after=4, until=released)
+    async with FaultUpstream([first]) as upstream, talking(tmp_path, upstream) as person:
+        person.terminal.type("Tell me.\r")
+        await person.sees("Once upon")
+        person.terminal.type("And then?\r")
+        released.set()
+        assert "And then?" not in await person.sees("> ")
+        await person.sees("tokens")
+        assert last_messages(upstream)[-1] == ("user", "And then?")
+        await person.sees("> ")
         await person.leaves()
 
 
