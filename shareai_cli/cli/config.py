@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
-from shareai_cli.cli.console import note, print_json, print_line
-from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.console import note, print_json, print_line, print_table
+from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
     from shareai_cli.config import Settings
+    from shareai_cli.config.origins import Setting
 
 app = new_app("Check and show the configuration.", example="shareai config check")
 
@@ -47,14 +48,22 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @command(app, "show", example="shareai config show --json")
-def show(context: typer.Context, as_json: JsonOption = False) -> None:
+def show(
+    context: typer.Context,
+    origin: Annotated[bool, typer.Option("--origin", help="Say of each setting where it came from.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show the settings in effect, defaults filled in.
 
     Of keys only the places are shown where they are kept.
     """
     from shareai_cli.config.describe import describe
 
-    settings = invocation(context).settings()
+    run = invocation(context)
+    settings = run.settings()
+    if origin:
+        _show_origins(run, settings, as_json=as_json)
+        return
     fields = describe(settings)
     if as_json:
         print_json(fields)
@@ -76,6 +85,50 @@ def path(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json({"config_file": run.file, "state": paths.state, "database": paths.database})
     else:
         print_line(str(run.file))
+
+
+def _show_origins(run: Invocation, settings: Settings, *, as_json: bool) -> None:
+    from shareai_cli.catalog.presets import PRESETS
+    from shareai_cli.config.origins import trace
+    from shareai_cli.config.reading import decode, read_bytes
+
+    text = decode(settings.source, read_bytes(settings.source)) if settings.source is not None else ""
+    traced = trace(settings, text, run.environ, PRESETS)
+    file = {"name": str(run.file), "exists": settings.source is not None, **_origin_of_file(run)}
+    if as_json:
+        print_json({"file": file, "settings": traced})
+        return
+    print_line(
+        f"# {run.file}{'' if file['exists'] else ' (not there)'}: {file['place'] or 'the usual place'}"
+    )
+    print_table(
+        ("SETTING", "VALUE", "FROM"),
+        [(one.name, _written(one.value), _from(one, run.file.name)) for one in traced],
+    )
+
+
+def _origin_of_file(run: Invocation) -> dict[str, str]:
+    from shareai_cli.paths import HOME_VARIABLE
+
+    if run.config_file is not None:
+        return {"origin": "flag", "place": "--config"}
+    if run.environ.get(HOME_VARIABLE):
+        return {"origin": "variable", "place": HOME_VARIABLE}
+    return {"origin": "default", "place": ""}
+
+
+def _from(setting: Setting, file: str) -> str:
+    if setting.origin == "file":
+        return f"{file}, line {setting.line}" if setting.line is not None else file
+    words = {"variable": "variable ", "preset": "preset ", "default": "default"}
+    return f"{words[setting.origin]}{setting.place}"
+
+
+def _written(value: object) -> str:
+    """Return a value as TOML would write it."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 _SECTIONS = ("server", "network", "providers", "routes", "local")

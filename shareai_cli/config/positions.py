@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_left
 from typing import Final
 
 Path = tuple[str | int, ...]
@@ -34,6 +35,16 @@ def find_line(text: str, path: Path) -> int | None:
         if offset is not None:
             return text.count("\n", 0, offset) + 1
     return None
+
+
+def find_lines(text: str) -> dict[Path, int]:
+    """Return the line of every key and array element; nothing where the text is too strange."""
+    try:
+        offsets = _Scan(text).offsets()
+    except (LookupError, ValueError, RecursionError):
+        return {}
+    ends = [found.start() for found in re.finditer("\n", text)]
+    return {path: bisect_left(ends, offset) + 1 for path, offset in offsets.items()}
 
 
 class _Scan:

@@ -106,3 +106,71 @@ def test_show_never_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     found = shareai("config", "show", "--json")
     assert found.json["discovered"] == ["OPENAI_API_KEY"]
     assert PLANTED not in outcome.out + outcome.err + found.out + found.err
+
+
+def origins(*arguments: str) -> dict[str, tuple[object, str, str, int | None]]:
+    """Return the value of each setting, and where it came from."""
+    told = shareai(*arguments, "config", "show", "--origin", "--json").json["settings"]
+    return {one["name"]: (one["value"], one["origin"], one["place"], one["line"]) for one in told}
+
+
+def test_every_setting_tells_where_it_came_from(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and its line, a variable that goes before it, a preset, another setting, or the default."""
+    file.write_text(
+        '[server]\nport = 7000\nhost = "::1"\n\n[network]\nproxy = "http://user:pw@proxy.example:3128"\n\n'
+        '[providers.alpha]\nbase_url = "https://alpha.example/v1"\nkeys = ["env:A"]\ntimeouts = {head = 3}\n'
+        '[providers.beta]\nbase_url = "https://beta.example/v1"\nproxy = ""\n'
+        '[providers.openai]\nprice_as = "mine"\n[routes.chat]\ntargets = ["alpha/m"]\n'
+    )
+    monkeypatch.setenv("SHAREAI_PORT", "7001")
+    found = origins()
+    assert found["server.port"] == (7001, "variable", "SHAREAI_PORT", None)
+    assert found["server.host"] == ("::1", "file", "", 3)
+    assert found["server.drain"] == (30.0, "default", "", None)
+    assert found["providers.alpha.keys"] == (["env:A"], "file", "", 10)
+    assert found["providers.alpha.timeouts.head"] == (3.0, "file", "", 11)
+    assert found["providers.alpha.timeouts.gap"] == (120.0, "default", "", None)
+    assert found["providers.alpha.proxy"] == ("http://********@proxy.example:3128", "file", "", 6)
+    assert found["providers.beta.proxy"] == ("", "file", "", 14)
+    assert found["providers.openai.base_url"] == (PRESETS["openai"].base_url, "preset", "openai", None)
+    assert found["providers.openai.keys"] == (["env:OPENAI_API_KEY"], "preset", "openai", None)
+    assert found["providers.openai.price_as"] == ("mine", "file", "", 16)
+    assert found["routes.chat.targets"][1:] == ("file", "", 18)
+    assert found["routes.chat.strategy"] == ("priority", "default", "", None)
+    words = shareai("config", "show", "--origin").out
+    assert "variable SHAREAI_PORT" in words
+    assert f"{file.name}, line 3" in words
+    assert "pw@" not in words
+
+
+def test_what_the_environment_alone_declares_tells_its_variables(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider found through its key, a proxy, a part of an address; and which file it would be."""
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", PLANTED)
+    blank = PRESETS["azure"].blank
+    assert blank is not None
+    monkeypatch.setenv(blank.variables[0], "mine")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    found = origins()
+    assert found["providers.openai.keys"] == (["env:OPENAI_API_KEY"], "variable", "OPENAI_API_KEY", None)
+    assert found["providers.openai.proxy"] == ("http://proxy.example:3128", "variable", "HTTPS_PROXY", None)
+    assert found["providers.azure.base_url"][1:] == ("variable", blank.variables[0], None)
+    told = shareai("config", "show", "--origin", "--json").json["file"]
+    assert told == {
+        "name": str(paths.config_file),
+        "exists": False,
+        "origin": "variable",
+        "place": "SHAREAI_HOME",
+    }
+    assert PLANTED not in shareai("config", "show", "--origin").out
+
+
+def test_the_file_tells_whether_a_flag_named_it(file: Path, tmp_path: Path) -> None:
+    """`--config` goes before everything."""
+    other = tmp_path / "other.toml"
+    other.write_text("[server]\nport = 7\n")
+    told = shareai("--config", str(other), "config", "show", "--origin", "--json").json
+    assert told["file"] == {"name": str(other), "exists": True, "origin": "flag", "place": "--config"}
+    assert "--config" in shareai("--config", str(other), "config", "show", "--origin").out.splitlines()[0]
