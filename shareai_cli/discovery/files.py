@@ -25,6 +25,7 @@ MOST_FILES: Final = 500
 SUFFIX: Final = ".gguf"
 
 LONGEST_ID: Final = 100
+MOST_PARTS: Final = 1000
 
 _MAGIC: Final = b"GGUF"
 _PART = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
@@ -139,8 +140,10 @@ def _models(owner: Owner, folder: Path, files: Iterable[Path], title: str = "") 
     known = {path for path in files if path.suffix.lower() == SUFFIX and not _PROJECTOR.search(path.name)}
     for path in sorted(known):
         part = _PART.fullmatch(path.stem)
+        if part is not None and (int(part["number"]) != 1 or int(part["count"]) > MOST_PARTS):
+            continue
         parts = [path] if part is None else _parts(path, part)
-        if (part is not None and int(part["number"]) != 1) or not all(map(_is_gguf, parts)):
+        if not all(map(_is_gguf, parts)):
             continue
         stem = part["name"] if part is not None else path.stem
         name = path.relative_to(folder).with_name(stem).as_posix()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from shareai_cli.discovery.files import FoundFile, FoundFiles, find_files
 from shareai_cli.errors import ConfigurationError
 
 MOST_CHECKED = 40
-"""Files whose headers are read; each takes some hundredths of a second."""
+CHECK_SECONDS = 2.0
+"""So many files, and for so long, are looked into; each takes some hundredths of a second."""
 
 
 class FoundKey(Struct, frozen=True):
@@ -59,8 +61,12 @@ async def look(environ: Mapping[str, str], presets: Mapping[str, Preset], ports:
 
 def _find_checked_files(environ: Mapping[str, str]) -> FoundFiles:
     found = find_files(environ)
-    first, others = found.files[:MOST_CHECKED], found.files[MOST_CHECKED:]
-    return replace(found, files=(*map(_checked, first), *others))
+    until = time.monotonic() + CHECK_SECONDS
+    files = [
+        _checked(file) if number < MOST_CHECKED and time.monotonic() < until else file
+        for number, file in enumerate(found.files)
+    ]
+    return replace(found, files=tuple(files))
 
 
 def _checked(file: FoundFile) -> FoundFile:

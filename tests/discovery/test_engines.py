@@ -102,6 +102,12 @@ async def test_whoever_answers_badly_is_left_after_its_time(behaviour: Any) -> N
         assert time.monotonic() - started < 2
 
 
+async def test_one_limit_holds_for_all_that_a_port_is_asked() -> None:
+    """Not each answer has it anew."""
+    with engine(ollama("a"), delay=0.3) as port:
+        assert await find_engines([port], seconds=0.5) == ()
+
+
 async def test_all_ports_are_asked_at_once() -> None:
     """Slow ones take no longer together than one alone, and cost the quick one nothing."""
     with ExitStack() as stack:

@@ -88,10 +88,13 @@ def test_variables_move_the_hugging_face_cache(
 def test_of_several_revisions_the_one_that_main_means_is_taken(home: Path, found: Find) -> None:
     """A file that only an older one has is found as well."""
     hub = home / ".cache/huggingface/hub"
-    hub_file(hub, "acme/a", "both.gguf", revision="old", more=1)
-    hub_file(hub, "acme/a", "only.gguf", revision="old")
-    hub_file(hub, "acme/a", "both.gguf", revision="new", more=2)
-    assert {(file.id, file.path.parent.name) for file in found()} == {("both", "new"), ("only", "old")}
+    hub_file(hub, "acme/a", "both.gguf", revision="a-former", more=1)
+    hub_file(hub, "acme/a", "only.gguf", revision="a-former")
+    hub_file(hub, "acme/a", "both.gguf", revision="b-present", more=2)
+    assert {(file.id, file.path.parent.name) for file in found()} == {
+        ("both", "b-present"),
+        ("only", "a-former"),
+    }
 
 
 def test_a_model_in_parts_is_one_model(home: Path, found: Find) -> None:
@@ -123,11 +126,20 @@ def test_ollama_names_blobs_by_manifests(found: Find, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "digest", ["sha256:../../../secret", "sha256:" + "a" * 63, "../../secret", "sha256:" + "A" * 64, ""]
+    "digest",
+    [
+        "sha256:x/../../secret",
+        "sha256:../../../secret",
+        "sha256:" + "a" * 63,
+        "../../secret",
+        "sha256:" + "A" * 64,
+        "",
+    ],
 )
 def test_a_manifest_cannot_name_a_file_elsewhere(found: Find, tmp_path: Path, digest: str) -> None:
     """A digest is 64 hexadecimal digits, and nothing else becomes a path."""
     gguf(tmp_path / "secret")
+    (tmp_path / "blobs" / "sha256-x").mkdir(parents=True)
     layer = {"mediaType": "application/vnd.ollama.image.model", "digest": digest}
     manifest(tmp_path, "registry.ollama.ai/library/x/latest", {"layers": [layer]})
     assert found(OLLAMA_MODELS=str(tmp_path)) == []

@@ -80,6 +80,10 @@ def _check_folder(folder: Path) -> Iterator[Finding]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         mend = "SHAREAI_HOME=~/shareai moves all files to a folder that can be written."
+        if sys.platform != "win32" and there == folder and folder.stat().st_uid != os.geteuid():
+            mend = (
+                f"sudo chown -R $(id -un) {shlex.quote(str(folder))}"  # left behind by a run as somebody else
+            )
         yield Finding("permissions", "problem", f"{folder} cannot be written: {reason}", mend)
         return
     if there != folder or sys.platform == "win32":
