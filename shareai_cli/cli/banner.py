@@ -88,7 +88,7 @@ def _next_step(told: Ready, llama: bool) -> str:
     settings, shareai = told.settings, program()
     if not settings.providers and not settings.local.models:
         local = f"{shareai} node register MODEL.gguf" if llama else INSTALL_HINT
-        return f"Next: {shareai} provider add openai --key-env OPENAI_API_KEY, or for local models: {local}"
+        return f"Next: {shareai} provider add openai, or for local models: {local}"
     if not settings.routes and settings.providers:
         provider = next(iter(settings.providers))
         return f"Next: {shareai} route add chat {provider}/MODEL   (models: GET {told.base_url}/models)"

@@ -41,13 +41,13 @@ class PricedTarget(Struct, frozen=True, gc=False):
     price_as: str
     """The provider's name among the prices; empty where it has none."""
     is_own: bool
-    """Whether it is one of this person's machines, which cost nothing."""
+    """Whether it is one of this person's machines, or an engine on one, which cost nothing."""
 
     @classmethod
     def named(cls, name: str, number: int, price_as: str) -> PricedTarget:
         """Return the target of the name `provider/model`."""
         provider, _, model = name.partition("/")
-        return cls(number, model, price_as, provider == NODE)
+        return cls(number, model, price_as, NODE in (provider, price_as))
 
 
 class Cost(Struct, frozen=True, gc=False):

@@ -18,6 +18,7 @@ CASES = [
     ({}, "alpha/other", "alpha", Usage(10, 20, 5, 7, 3), None, CostBasis.UNKNOWN),
     ({}, "beta/m", "", Usage(10, 20, 5, 7, 3), None, CostBasis.UNKNOWN),
     ({}, "node/qwen", "node", Usage(10, 20, 5, 7, 3), 0, CostBasis.EXACT),
+    ({}, "ollama/llama3.2", "node", Usage(10, 20, 5, 7, 3), 0, CostBasis.EXACT),
     ({}, "node/shareai-demo", "node", Usage(10, 20, 5, 7, 3), 0, CostBasis.EXACT),
     # no counts of the upstream's: four bytes a token, rounded up
     ({"usage": None}, "alpha/m", "alpha", Usage(prompt=100, completion=10), 110, CostBasis.ESTIMATED),
