@@ -35,6 +35,13 @@ _MEANT = {
     "timeout": "timeouts",
     "model": "models",
     "target": "targets",
+    "http_proxy": "proxy",
+    "https_proxy": "proxy",
+    "ca_bundle": "ca_file",
+    "ca_cert": "ca_file",
+    "verify": "ca_file",
+    "extra_headers": "headers",
+    "default_headers": "headers",
 }
 """What other programs call the same thing."""
 

@@ -198,6 +198,9 @@ def test_authorities_matter_where_there_is_tls() -> None:
         ("[network]\nproxy = 3", 2, "should be a text"),
         ("[network]\nno_proxy = 'a.example'", 2, "should be a list"),
         ("[network]\nprox = 'p:1'", 2, "Did you mean proxy?"),
+        ("[network]\nhttps_proxy = 'p:1'", 2, "Did you mean proxy?"),
+        (f"{CLOUD}ca_bundle = 'a.pem'", 3, "Did you mean ca_file?"),
+        (f"{CLOUD}[providers.alpha.extra_headers]\nX-A = '1'", 3, "Did you mean headers?"),
         ("[network]\nca_file = ['a']", 2, "should be a text"),
     ],
 )
