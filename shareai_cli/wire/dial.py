@@ -74,6 +74,8 @@ async def _tunnel(
     try:
         transport.write(tunnel_request(proxy, origin))
         check_answer(await answer.head, proxy, origin)
+        if transport.is_closing():  # TLS would wait on it until the time is over
+            raise ConnectionRefused(f"no connection to {origin.authority}: {proxy} ended it")
         if tls is not None:
             transport = await _start_tls(transport, answer, tls, origin)
         if answer.has_surplus:
