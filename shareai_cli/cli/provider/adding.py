@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from shareai_cli.cli.provider.addresses import (
     check_encrypted,
     check_not_itself,
 )
-from shareai_cli.cli.provider.describing import describe, keys_in_words
+from shareai_cli.cli.provider.describing import describe, kept_in_words, keys_in_words
 from shareai_cli.cli.provider.keeping import keep_typed, key_store
 from shareai_cli.cli.provider.sources import (
     KeyEnvOption,
@@ -32,7 +33,7 @@ from shareai_cli.cli.provider.sources import (
 from shareai_cli.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from shareai_cli.cli.provider.check import Candidate
+    from shareai_cli.cli.provider.check import Candidate, CheckResult
     from shareai_cli.config import ProviderSettings, Settings
     from shareai_cli.secrets import Secret, SecretReference
 
@@ -94,11 +95,13 @@ def add(
         wanted.typed = read_key(run)
     provider = wanted.preview(before)
     check_not_itself(provider, before)
+    results: Sequence[CheckResult] = ()
     if can_ask(run):
-        _ask_for_key(wanted, provider, checks=not no_check)
+        results = _ask_for_key(wanted, provider, checks=not no_check)
         provider = wanted.preview(before)
-    keys = wanted.candidates(provider)
-    results = [] if no_check else proving.prove(provider, keys, run.environ, wanted.again)
+    if not no_check:
+        results = results or proving.ask(provider, wanted.candidates(provider), run.environ)
+        proving.judge(provider, results, wanted.again)
     kept, settings = wanted.save()
     provider = settings.providers[name]
     if as_json:
@@ -106,7 +109,7 @@ def add(
     else:
         proving.say_found(provider, results)
         if kept is not None:
-            print_line(f"The key is kept in {kept.name}.")
+            print_line(f"The key is kept in {kept_in_words(kept)}.")
         print_line(f"Provider {name}: {provider.base_url}, {keys_in_words(provider)}.")
     _advise(run, before, settings, provider, is_checked=not no_check)
 
@@ -186,25 +189,29 @@ class _Wanted:
         }
 
 
-def _ask_for_key(wanted: _Wanted, provider: ProviderSettings, *, checks: bool) -> None:
-    """Let a person type a key that is missing; raises `UsageError` where one is needed and none typed."""
+def _ask_for_key(wanted: _Wanted, provider: ProviderSettings, *, checks: bool) -> Sequence[CheckResult]:
+    """Let a person type a key that is missing; raises `UsageError` where one is needed and none typed.
+
+    Returns what an engine that wants no key answered without one.
+    """
     from shareai_cli.catalog.presets import PRESETS
 
     keys = wanted.candidates(provider)
     is_needed = keys[0].problem is not None
     if not is_needed and (wanted.has_keys or keys[0].secret is not None):
-        return
+        return ()
     if not is_needed and proving.is_local(provider):
         # An engine on this machine rarely wants a key: it is asked before the person is.
         results = proving.ask(provider, keys, wanted.run.environ) if checks else []
         if not any(one.verdict == "refused" for one in results):
-            return
+            return results
     page = PRESETS[provider.preset].key_page if provider.preset is not None else None
     if page is not None:
         note(f"Keys of {proving.title(provider)} are made at {page}")
     wanted.typed = ask_key(f"{proving.title(provider)} key{'' if is_needed else ', Enter for none'}")
     if wanted.typed is None and is_needed:
         raise UsageError(f"No key was typed. {proving.UNSAVED}")
+    return ()
 
 
 def _advise(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -91,15 +91,21 @@ def candidate(reference: SecretReference, environ: Mapping[str, str]) -> Candida
 
 
 def check_providers(
-    providers: Sequence[ProviderSettings], environ: Mapping[str, str], clock: Clock = time.monotonic
+    providers: Sequence[ProviderSettings],
+    environ: Mapping[str, str],
+    clock: Clock = time.monotonic,
+    answered: Callable[[], None] = lambda: None,
 ) -> list[CheckResult]:
-    """Ask every provider with each of its keys; failures are results, none is raised."""
+    """Ask every provider with each of its keys; failures are results, none is raised.
+
+    `answered` is told of each that is done, one for a provider without keys.
+    """
     asked = [
         (provider, one)
         for provider in providers
         for one in [candidate(key, environ) for key in provider.keys] or [Candidate(NO_KEY, None)]
     ]
-    return asyncio.run(_check_all(asked, environ, clock))
+    return asyncio.run(_check_all(asked, environ, clock, answered))
 
 
 def check_keys(
@@ -127,7 +133,10 @@ def exit_code(results: Sequence[CheckResult]) -> ExitCode:
 
 
 async def _check_all(
-    asked: Sequence[tuple[ProviderSettings, Candidate]], environ: Mapping[str, str], clock: Clock
+    asked: Sequence[tuple[ProviderSettings, Candidate]],
+    environ: Mapping[str, str],
+    clock: Clock,
+    answered: Callable[[], None] = lambda: None,
 ) -> list[CheckResult]:
     few = asyncio.Semaphore(AT_ONCE)
     deadlines = Deadlines()
@@ -135,7 +144,9 @@ async def _check_all(
 
     async def check(provider: ProviderSettings, key: Candidate) -> CheckResult:
         async with few:
-            return await _check(provider, key, environ, make_pool, clock)
+            result = await _check(provider, key, environ, make_pool, clock)
+            answered()
+            return result
 
     try:
         async with asyncio.TaskGroup() as group:

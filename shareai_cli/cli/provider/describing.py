@@ -11,6 +11,7 @@ from shareai_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from shareai_cli.config import ProviderSettings, Settings
+    from shareai_cli.secrets import SecretReference
 
 NameArgument = Annotated[
     str,
@@ -62,3 +63,10 @@ def keys_in_words(provider: ProviderSettings) -> str:
     if not provider.keys:
         return "no key"
     return ("key " if len(provider.keys) == 1 else "keys ") + ", ".join(key.name for key in provider.keys)
+
+
+def kept_in_words(key: SecretReference) -> str:
+    """Return where a typed key was put."""
+    if key.kind == "keyring":
+        return f"the system's keyring, as {key.location}"
+    return f"{key.location}, which only you can read"

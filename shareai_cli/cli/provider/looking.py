@@ -9,6 +9,7 @@ import typer
 from shareai_cli.cli.commands import JsonOption
 from shareai_cli.cli.console import note, print_json, print_table
 from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.progress import Progress
 from shareai_cli.cli.provider.describing import OnlyArgument, describe, find
 from shareai_cli.errors import ConfigurationError
 
@@ -53,7 +54,9 @@ def test(
     chosen = [find(settings, name)] if name is not None else list(settings.providers.values())
     if not chosen:
         raise ConfigurationError("There are no providers to test.", hint="shareai provider add openai")
-    results = check_providers(chosen, run.environ)
+    total = sum(max(1, len(one.keys)) for one in chosen)
+    with Progress("Asking providers", total, "keys") as progress:
+        results = check_providers(chosen, run.environ, answered=progress.advance)
     if as_json:
         print_json({"results": results})
     else:

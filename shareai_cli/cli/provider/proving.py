@@ -27,10 +27,7 @@ def prove(
     provider cannot be asked.
     """
     results = ask(provider, keys, environ)
-    for result in results:
-        problem = _problem(provider, result, again)
-        if problem is not None:
-            raise problem
+    judge(provider, results, again)
     return results
 
 
@@ -43,6 +40,14 @@ def ask(
     if sys.stderr.isatty() and provider.check is not None:
         note(f"Asking {provider.base_url}{provider.check} ...")
     return check_keys(provider, keys, environ)
+
+
+def judge(provider: ProviderSettings, results: Sequence[CheckResult], again: str) -> None:
+    """Raise, as `prove` does, where the provider did not accept every key."""
+    for result in results:
+        problem = _problem(provider, result, again)
+        if problem is not None:
+            raise problem
 
 
 def is_local(provider: ProviderSettings) -> bool:
@@ -95,11 +100,12 @@ def _problem(provider: ProviderSettings, result: CheckResult, again: str) -> Sha
             f"{who} does not accept the key ({result.key}): {result.detail}. {UNSAVED}",
             hint=f"Its keys are made at {page}" if page else None,
         )
+    elsewhere = "" if "--base-url" in again else f", or say where it is: {again} --base-url URL"
     unchecked = f"or unchecked: {again} --no-check"
     if result.verdict == "unreachable" and is_local(provider):
         return UpstreamError(
             f"{who} does not answer: {result.detail}. {UNSAVED}",
-            hint=f"Start it; or say where it is: {again} --base-url URL; {unchecked}",
+            hint=f"Start it{elsewhere}; {unchecked}",
         )
     if result.verdict == "unreachable":
         return UpstreamError(

@@ -186,7 +186,7 @@ def test_a_key_on_standard_input_is_kept_for_the_owner_alone(server: CheckServer
     assert file.read_text() == f"{GOOD}\n"
     assert (file.stat().st_mode & 0o777, paths.secrets.stat().st_mode & 0o777) == (0o600, 0o700)
     assert declared(paths)["alpha"]["keys"] == [f"file:{file}"]
-    assert f"The key is kept in file:{file}." in outcome.out
+    assert f"The key is kept in {file}, which only you can read." in outcome.out
     everything = outcome.out + outcome.err + paths.config_file.read_text() + str(file)
     for arguments in (
         ("config", "show"),

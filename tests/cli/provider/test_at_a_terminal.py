@@ -28,7 +28,7 @@ def test_the_key_is_asked_for_and_not_shown(server: CheckServer, paths: Paths) -
         assert shown.end() == 0
     assert "https://platform.openai.com/api-keys" in shown.text
     assert "OpenAI accepts the key: 2 models in " in shown.text
-    assert f"The key is kept in file:{paths.secrets}/openai-" in shown.text
+    assert f"The key is kept in {paths.secrets}/openai-" in shown.text
     assert GOOD not in shown.raw
     assert kept(paths) == [GOOD]
     assert len(declared(paths)["openai"]["keys"]) == 1
@@ -88,6 +88,7 @@ def test_an_engine_on_this_machine_is_asked_before_the_person_is(paths: Paths) -
         terminal("provider", "add", "ollama", "--base-url", free.base_url) as shown,
     ):
         assert shown.end() == 0
+        assert len(free.asked) == 1
     assert "not shown" not in shown.text
     with (
         check_server(knows_good) as guarded,

@@ -34,7 +34,7 @@ def test_a_keyring_that_works_keeps_the_key(server: CheckServer, paths: Paths, f
     """Under this program's name; it is found there again, and deleted with its provider."""
     code, out, err = add(server, GOOD)
     assert code == 0, err
-    assert f"The key is kept in keyring:shareai/{NAME}." in out
+    assert f"The key is kept in the system's keyring, as shareai/{NAME}." in out
     assert entries(file) == {f"shareai/{NAME}": GOOD}
     assert kept(paths) == []
     assert declared(paths)["alpha"]["keys"] == [f"keyring:shareai/{NAME}"]
