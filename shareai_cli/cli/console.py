@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from shareai_cli.cli.program import as_called
 
@@ -39,7 +39,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     columns = list(zip(headings, *cells, strict=True))
     are_numbers = [all(cell[:1] in _NUMBERS for cell in column[1:]) for column in columns]
-    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+    if is_styled(sys.stdout):
         _print_rich(headings, cells, are_numbers)
         return
     widths = [max(map(len, column)) for column in columns]
@@ -49,6 +49,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
             for cell, width, is_number in zip(row, widths, are_numbers, strict=True)
         )
         sys.stdout.write(line.rstrip() + "\n")
+
+
+def is_styled(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal that shows colours, and a person who wants them (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import textwrap
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
-from shareai_cli.cli.console import note, print_json, printable
+from shareai_cli.cli.console import is_styled, note, print_json, printable
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.cli.program import as_called
+from shareai_cli.cli.progress import Progress
 from shareai_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
     from shareai_cli.cli.checks.finding import Check, Finding, Level, Subject
-    from shareai_cli.cli.checks.running import Progress
 
 app = new_app()
 
@@ -40,7 +39,9 @@ def doctor(context: typer.Context, as_json: JsonOption = False) -> None:
     from shareai_cli.cli.checks.running import run_checks
 
     subject = _subject(invocation(context))
-    findings = run_checks(_checks(subject), subject, _progress(quiet=as_json))
+    checks = _checks(subject)
+    with Progress("Looking", len(checks), "things") as progress:
+        findings = run_checks(checks, subject, progress.reach)
     findings.append(compare_clocks(findings))
     code = _exit_code(findings)
     if as_json:
@@ -90,19 +91,6 @@ def _exit_code(findings: Sequence[Finding]) -> ExitCode:
     return ExitCode.PARTLY if "warning" in levels else ExitCode.OK
 
 
-def _progress(*, quiet: bool) -> Progress:
-    """Return what tells of the progress, on a terminal alone, in one line that goes away."""
-    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        return lambda done, waiting: None
-
-    def tell(done: int, waiting: str) -> None:
-        text = f"{done} looked at, waiting for {waiting}..." if waiting else ""
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
-
-    return tell
-
-
 def _print(findings: Sequence[Finding]) -> None:
     for one in findings:
         head = f"{_marked(one.level)} {one.name:{_NAME_WIDTH}} "
@@ -129,6 +117,6 @@ def _print_lines(head: str, text: str) -> None:
 def _marked(level: Level) -> str:
     """Return a level's column, in its colour on a terminal that has some."""
     text = f"{level:{_LEVEL_WIDTH}}"
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not is_styled(sys.stdout):
         return text
     return typer.style(text, fg=_COLOURS[level])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
@@ -13,6 +12,7 @@ from shareai_cli.cli.asking import YesOption, can_ask, choose, confirm
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line
 from shareai_cli.cli.invocation import Invocation, invocation
+from shareai_cli.cli.progress import Progress
 from shareai_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def init(
     from shareai_cli.discovery.proposal import propose
 
     run = invocation(context)
-    settings, found, machine = _settings(run), _look(run, port, tell=not as_json), _machine()
+    settings, found, machine = _settings(run), _look(run, port), _machine()
     proposal = propose(found, settings, machine, first or "own")
     if as_json:
         _tell_json(run, found, proposal, yes=yes)
@@ -86,16 +86,15 @@ def _settings(run: Invocation) -> Settings:
     return run.settings() if run.file.exists() else load_text("", run.file, run.environ, PRESETS)
 
 
-def _look(run: Invocation, ports: list[int] | None, *, tell: bool) -> Found:
+def _look(run: Invocation, ports: list[int] | None) -> Found:
     import asyncio
 
     from shareai_cli.catalog.presets import PRESETS
     from shareai_cli.discovery.engines import usual_ports
     from shareai_cli.discovery.found import look
 
-    if tell and sys.stderr.isatty():
-        note("Looking for keys, engines and models on this machine...")
-    return asyncio.run(look(run.environ, PRESETS, ports or usual_ports(run.environ)))
+    with Progress("Looking for keys, engines and models on this machine"):
+        return asyncio.run(look(run.environ, PRESETS, ports or usual_ports(run.environ)))
 
 
 def _machine() -> Machine:

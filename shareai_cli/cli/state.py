@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from shareai_cli.cli.progress import Progress
 from shareai_cli.errors import AlreadyRunning, GatewayUnreachable
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _own(paths: Paths, closing: ExitStack) -> Admin:
     from shareai_cli.gateway.administration import Administration
     from shareai_cli.ledger import Ledger
 
-    ledger = Ledger.open(paths, PriceBook)
+    with Progress("Taking in what the journal holds"):
+        ledger = Ledger.open(paths, PriceBook)
     closing.callback(ledger.close)
     return Administration(ledger)

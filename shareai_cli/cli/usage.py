@@ -12,6 +12,7 @@ import typer
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_table
 from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.progress import Progress
 from shareai_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def usage(
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other.")
     since_ms = parse_since(since, datetime.now()) if since is not None else None
-    with open_admin(invocation(context).paths) as admin:
+    with open_admin(invocation(context).paths) as admin, Progress("Adding up the accounts"):
         report = admin.usage(by, since_ms)
     if as_json:
         print_json({"total": report.total, "rows": report.rows, "by": by, "since_ms": since_ms})

@@ -99,7 +99,7 @@ def show(run: Invocation, wanted: Filter, *, as_json: bool) -> None:
     """Print what is wanted of everything that can be asked for."""
     from shareai_cli.cli.models.look import look
 
-    listing, is_running = look(run, wanted, tell=not as_json)
+    listing, is_running = look(run, wanted)
     found = wanted.apply(listing.models)
     if as_json:
         print_json(

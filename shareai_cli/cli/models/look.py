@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from shareai_cli.cli.console import note
 from shareai_cli.cli.invocation import Invocation
+from shareai_cli.cli.progress import Progress
 from shareai_cli.errors import UsageError
 from shareai_cli.types import NODE
 
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from shareai_cli.types import ModelListing
 
 
-def look(run: Invocation, wanted: Filter, *, tell: bool) -> tuple[ModelListing, bool]:
-    """Return what can be asked for, and whether a gateway runs; `tell` names who is waited for.
+def look(run: Invocation, wanted: Filter) -> tuple[ModelListing, bool]:
+    """Return what can be asked for, and whether a gateway runs.
 
     Without a gateway only those are asked who could have what is wanted. Raises `UsageError` for the name of
     a provider or route that is not there.
@@ -34,10 +33,10 @@ def look(run: Invocation, wanted: Filter, *, tell: bool) -> tuple[ModelListing, 
             return gateway.list_models(), True
     settings = run.settings()
     _check(wanted, tuple(settings.providers), tuple(settings.routes))
-    return _look_offline(run, wanted.narrow(settings), tell=tell), False
+    return _look_offline(run, wanted.narrow(settings)), False
 
 
-def _look_offline(run: Invocation, settings: Settings, *, tell: bool) -> ModelListing:
+def _look_offline(run: Invocation, settings: Settings) -> ModelListing:
     import asyncio
 
     from shareai_cli.catalog.facts import FactBook
@@ -47,11 +46,10 @@ def _look_offline(run: Invocation, settings: Settings, *, tell: bool) -> ModelLi
     from shareai_cli.gateway.fleet import local_models
     from shareai_cli.node.models import has_llama
 
-    if tell and settings.providers and sys.stderr.isatty():
-        note(f"Asking {', '.join(settings.providers)} for their models ...")
     local = local_models(run.settings(), has_llama())
     learned = OfferedModels(run.paths.offered_file).learn
-    return asyncio.run(browse_offline(settings, local, run.environ, known_models, FactBook(), learned))
+    with Progress(f"Asking {', '.join(settings.providers)} for their models"):
+        return asyncio.run(browse_offline(settings, local, run.environ, known_models, FactBook(), learned))
 
 
 def _check(wanted: Filter, providers: Sequence[str], routes: Sequence[str]) -> None:
