@@ -20,7 +20,6 @@ from shareai_cli.gateway.exchange import (
     Handler,
     Replying,
     Stage,
-    refusal,
     understand,
 )
 from shareai_cli.gateway.failover import Failover
@@ -37,6 +36,7 @@ from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Ledger, RequestIds
 from shareai_cli.types import NODE, Clock, WallClock
 from shareai_cli.wire.message import Request, Response
+from shareai_cli.wire.refusal import refusal
 
 Respond = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from shareai_cli.gateway.body import (
     required_string,
 )
 from shareai_cli.types import Attempt, Caller, Outcome, Target, Usage
-from shareai_cli.wire.message import PushedBody, Request, Response
+from shareai_cli.wire.message import Request, Response
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -36,10 +35,8 @@ LONGEST_MODEL = 256
 """Characters of a model's name."""
 
 
-class Reply(Response):
-    """What a stage hands back: a response of the server's."""
-
-    body: bytes | PushedBody = b""
+Reply = Response
+"""What a stage hands back; its body is bytes or pushes itself."""
 
 
 class Choice(Struct, frozen=True):
@@ -141,37 +138,6 @@ def outcome_of(error: ShareAIError) -> Outcome:
     """Tell how an exchange ended that was answered with an error of this gateway's own."""
     ours = isinstance(error, UpstreamError) or error.status >= 500
     return Outcome.FAILED if ours else Outcome.REFUSED
-
-
-def error_body(error: ShareAIError) -> bytes:
-    """Encode an error in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
-    return msgspec.json.encode(
-        {
-            "error": {
-                "message": str(error),
-                "type": error.type,
-                "param": error.param,
-                "code": error.code,
-            }
-        }
-    )
-
-
-def error_event(error: ShareAIError) -> bytes:
-    """Encode an error as the event that ends a stream."""
-    return b"data: " + error_body(error) + b"\n\n"
-
-
-def refusal(error: ShareAIError) -> Reply:
-    """Render an error as a reply, with what tells clients whether and when to try again."""
-    headers: Headers = [JSON_TYPE]
-    if error.retry_useless:
-        headers.append((b"x-should-retry", b"false"))
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-    if error.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    return Reply(error.status, headers, error_body(error))
 
 
 def printable(name: str) -> bytes:

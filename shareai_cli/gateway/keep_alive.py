@@ -19,12 +19,12 @@ from shareai_cli.gateway.exchange import (
     Reply,
     Replying,
     Stage,
-    error_event,
     outcome_of,
     printable,
 )
 from shareai_cli.types import Outcome
 from shareai_cli.wire.message import PushedBody, Writer
+from shareai_cli.wire.refusal import error_event
 
 COMMENT = b": keep-alive\n\n"
 PENDING = (b"x-shareai-target", b"pending")
@@ -128,12 +128,12 @@ class _Commented(PushedBody):
         exchange, body = self._exchange, reply.body
         target, attempts = printable(exchange.target), len(exchange.attempts)
         writer.write(b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts))
-        if isinstance(body, PushedBody):
+        if isinstance(body, bytes):
+            # What a target passed back, with a status that it is too late to send.
+            self._end(writer, Outcome.REJECTED, b"data: " + b" ".join(body.splitlines()) + b"\n\n")
+        elif isinstance(body, PushedBody):
             self._body = body
             body.start(writer)
-            return
-        # What a target passed back, with a status that it is too late to send.
-        self._end(writer, Outcome.REJECTED, b"data: " + b" ".join(body.splitlines()) + b"\n\n")
 
     def _end(self, writer: Writer, outcome: Outcome, event: bytes) -> None:
         self._exchange.settle(outcome)

@@ -16,10 +16,10 @@ from shareai_cli.gateway.exchange import (
     Reply,
     outcome_of,
     printable,
-    refusal,
 )
 from shareai_cli.ledger import Closed, Ledger, Opened, public_id
 from shareai_cli.types import Clock, Outcome
+from shareai_cli.wire.refusal import refusal
 
 CLIENT_LEFT = 499
 """The status in the accounts of a request whose client left before its reply (nginx's number)."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shareai_cli.errors import MalformedReply, TruncatedReply, UpstreamError
-from shareai_cli.gateway.exchange import Exchange, error_event
+from shareai_cli.gateway.exchange import Exchange
 from shareai_cli.gateway.tap import EventKind, StreamTap, is_done, is_only_usage
 from shareai_cli.types import Attempt, Clock, Outcome
 from shareai_cli.wire.client import Reply
 from shareai_cli.wire.message import PushedBody, Writer
+from shareai_cli.wire.refusal import error_event
 from shareai_cli.wire.sse import EventSplitter
 
 AFTER_DONE = 1.0
