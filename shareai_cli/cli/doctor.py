@@ -78,7 +78,7 @@ def _checks(subject: Subject) -> list[Check]:
         Check("disk", system.check_disk),
         Check("open files", system.check_open_files),
         Check("configuration", gateway.check_configuration),
-        Check("gateway", gateway.check_gateway, late="problem"),
+        Check("gateway", gateway.check_gateway),
         Check("proxies", network.check_proxies),
         *network.provider_checks(list(subject.settings.providers.values())),
     ]

@@ -34,6 +34,13 @@ class _Llama(Struct, frozen=True):
     gpus: tuple[str, ...]
 
 
+class _Broken(Struct, frozen=True):
+    """A llama.cpp that cannot be loaded."""
+
+    last_line: str
+    """The last thing that it said."""
+
+
 def check_program(_subject: Subject) -> Sequence[Finding]:
     """Look which `shareai` the name means."""
     called, found = Path(sys.argv[0]), shutil.which("shareai")
@@ -115,9 +122,12 @@ def check_llama(subject: Subject) -> Sequence[Finding]:
             Finding("GPU", "ok", _gpu_names(gpus)),
         ]
     llama = _ask_llama()
-    if isinstance(llama, str):
-        text = f"installed, and {llama}"
-        mend = f"{sys.executable} -c 'import llama_cpp' says why; {_reinstall()}"
+    if llama is None:
+        text = f"installed, and not loaded within {_LLAMA_SECONDS:g} s"
+        return [_compiler("ok"), Finding("llama.cpp", "warning", text, "Look again when less goes on here.")]
+    if isinstance(llama, _Broken):
+        text = f"installed, and it cannot be loaded{f': {llama.last_line}' if llama.last_line else ''}"
+        mend = _reinstall()
         return [_compiler("ok"), Finding("llama.cpp", "problem", text, mend)]
     kind = "with" if llama.gpu_support else "without"
     return [
@@ -150,8 +160,8 @@ def compare_gpus(here: Sequence[Gpu], supported: bool, seen: Sequence[str]) -> F
     )
 
 
-def _ask_llama() -> _Llama | str:
-    """Ask in a process of its own what llama.cpp is, or return what went wrong.
+def _ask_llama() -> _Llama | _Broken | None:
+    """Ask in a process of its own what llama.cpp is; None where that took too long.
 
     Whatever the library prints comes before the answer.
     """
@@ -165,9 +175,11 @@ def _ask_llama() -> _Llama | str:
         )
         return msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2], type=_Llama)
     except subprocess.TimeoutExpired:
-        return f"it was not loaded within {_LLAMA_SECONDS:g} s"
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return "it cannot be loaded"
+        return None
+    except OSError as error:
+        return _Broken(error.strerror or "")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _Broken(done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2][:300].rstrip("."))
 
 
 def _compiler(level: Level) -> Finding:
