@@ -6,11 +6,12 @@ import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from shareai_cli.discovery.engines import MOST_MODELS, FoundEngine, find_engines, usual_ports
+from shareai_cli.catalog.presets import PRESETS
+from shareai_cli.discovery.engines import MOST_MODELS, EngineKind, FoundEngine, find_engines, usual_ports
 from tests.support.behaviours import endless_body, endless_head, html, silence
 from tests.support.engines import Answers, engine, llama_server, lm_studio, models, ollama, sglang, vllm
 from tests.support.served import RunningGateway
@@ -142,3 +143,10 @@ async def test_names_of_models_are_bounded_and_can_be_printed() -> None:
 def test_ollama_may_have_been_moved(host: str, port: int) -> None:
     """By its own variable; the others are where they usually are."""
     assert usual_ports({"OLLAMA_HOST": host}) == (port, 1234, 8000, 30000, 8080)
+
+
+def test_engines_are_looked_for_where_their_presets_say_that_they_are() -> None:
+    """Each of them, under the same name."""
+    presets = {name: preset.base_url for name, preset in PRESETS.items() if preset.is_local}
+    assert sorted(presets) == sorted(get_args(EngineKind))
+    assert {f"http://127.0.0.1:{port}/v1" for port in usual_ports({})} == set(presets.values())
