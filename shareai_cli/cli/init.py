@@ -163,11 +163,20 @@ def _show_change(run: Invocation, before: str, after: str) -> None:
     import difflib
 
     name = str(run.file)
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
+    # Without the lines around them: what stands there already may be secret.
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="", n=0)
     print_line()
     for line in lines:
         print_line(line)
     print_line()
+
+
+def _added(before: str, after: str) -> str:
+    """Return the lines that are new, and nothing of what stands there already: it may be secret."""
+    import difflib
+
+    changes = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0))[2:]
+    return "".join(f"{line[1:]}\n" for line in changes if line.startswith("+"))
 
 
 def _advise_route(settings: Settings, proposal: Proposal) -> None:
@@ -202,7 +211,7 @@ def _tell_json(run: Invocation, found: Found, proposal: Proposal, *, yes: bool) 
     import msgspec
 
     extension = proposal.extension
-    text = None if extension.is_empty else run.editor().preview(extension.extend)[1]
+    text = None if extension.is_empty else _added(*run.editor().preview(extension.extend))
     written = yes and text is not None
     if written:
         run.editor().apply(extension.extend)

@@ -23,9 +23,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:
+def table_on_a_terminal(monkeypatch: pytest.MonkeyPatch, term: str = "xterm-256color") -> str:
     terminal = Terminal()
-    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stdout", terminal)
     print_table(("NAME", "COUNT"), ROWS)
     return terminal.getvalue()
@@ -53,6 +53,12 @@ def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     """https://no-color.org: set to anything, it means plain text."""
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in table_on_a_terminal(monkeypatch)
+
+
+def test_a_terminal_that_can_do_little_gets_plain_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TERM=dumb: an editor's window, a logger."""
+    assert "\x1b" in table_on_a_terminal(monkeypatch)
+    assert "\x1b" not in table_on_a_terminal(monkeypatch, "dumb")
 
 
 def test_json_says_its_schema_first(capsys: pytest.CaptureFixture[str]) -> None:
