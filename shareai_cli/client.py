@@ -132,6 +132,9 @@ class GatewayAdmin(Admin, Protocol):
     def status(self) -> Status:
         """Return what the gateway does, and how its targets stand."""
 
+    def reload(self) -> str | None:
+        """Have the configuration file read now; returns why it is not in force, None where it is."""
+
     def list_models(self) -> ModelListing:
         """Return everything that can be asked for; may wait for providers, which have some seconds."""
 
@@ -153,6 +156,10 @@ def find_gateway(paths: Paths) -> GatewayAddress | None:
         return msgspec.json.decode(paths.endpoint_file.read_bytes()[: 1 << 16], type=GatewayAddress)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
+
+
+class _Reloaded(Struct):
+    problem: str | None
 
 
 class _Detail(Struct):
@@ -201,6 +208,10 @@ class HttpAdmin:
     def status(self) -> Status:
         """See `GatewayAdmin`."""
         return self._ask("GET", "/status", Status)
+
+    def reload(self) -> str | None:
+        """See `GatewayAdmin`."""
+        return self._ask("POST", "/reload", _Reloaded, content=b"{}").problem
 
     def list_models(self) -> ModelListing:
         """See `GatewayAdmin`."""

@@ -146,6 +146,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     try:
         command = typer.main.get_command(app)
         code = command.main(list(arguments), prog_name="shareai", standalone_mode=False, obj=invocation)
+        if invocation.has_edited:
+            from shareai_cli.cli.reload import tell_gateway
+
+            tell_gateway(invocation)
     except BaseException as error:  # the one place where every failure ends
         return report(error, debug=invocation.debug)
     return end_output(code if isinstance(code, int) else 0)

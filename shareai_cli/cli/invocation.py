@@ -24,6 +24,7 @@ class Invocation:
         self.debug = False
         self.no_input = False
         """Whether nobody is to be asked anything."""
+        self._editor: Editor | None = None
 
     @property
     def paths(self) -> Paths:
@@ -60,7 +61,14 @@ class Invocation:
         from shareai_cli.catalog.presets import PRESETS
         from shareai_cli.config.edit import Editor
 
-        return Editor(self.file, self.environ, PRESETS)
+        if self._editor is None:
+            self._editor = Editor(self.file, self.environ, PRESETS)
+        return self._editor
+
+    @property
+    def has_edited(self) -> bool:
+        """Whether the configuration file was changed."""
+        return self._editor is not None and self._editor.has_written
 
 
 def invocation(context: typer.Context) -> Invocation:

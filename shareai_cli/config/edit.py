@@ -42,6 +42,12 @@ class Editor:
         self._file = absolute(file)
         self._environ = environ
         self._presets = presets
+        self._has_written = False
+
+    @property
+    def has_written(self) -> bool:
+        """Whether the file was changed."""
+        return self._has_written
 
     def __repr__(self) -> str:
         return f"<Editor {self._file}>"
@@ -281,6 +287,7 @@ class Editor:
                 return settings
             if self._read() == before:
                 self._write(changed)
+                self._has_written = True
                 return settings
         raise StateError(f"{self._file} is being changed by another program.", hint="Try again.")
 

@@ -39,6 +39,7 @@ class ConfigWatcher:
         self._every = every
         self._seen = _signature(file)
         self._task: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<ConfigWatcher {self._file} [{'running' if self._task is not None else 'stopped'}]>"
@@ -58,7 +59,11 @@ class ConfigWatcher:
                 task.result()
 
     async def look(self) -> bool:
-        """Look once; tells whether the file had changed."""
+        """Look once, after any look that is under way; tells whether the file had changed."""
+        async with self._looking:
+            return await self._look()
+
+    async def _look(self) -> bool:
         now = await asyncio.to_thread(_signature, self._file)
         if now == self._seen:
             return False

@@ -60,6 +60,7 @@ class AdminApi:
         admin: Admin,
         *,
         status: Callable[[], Awaitable[Status]],
+        reload: Callable[[], Awaitable[str | None]],
         config: Callable[[], Mapping[str, Any]],
         models: Callable[[], Awaitable[ModelListing]],
         settled: Callable[[], Awaitable[None]],
@@ -69,6 +70,7 @@ class AdminApi:
         self._authorization = f"Bearer {token.reveal()}".encode()
         self._admin = admin
         self._status = status
+        self._reload = reload
         self._config = config
         self._models = models
         self._settled = settled
@@ -76,6 +78,7 @@ class AdminApi:
         self._feed = feed
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
             "/status": {"GET": self._get_status},
+            "/reload": {"POST": self._post_reload},
             "/keys": {"GET": self._list_keys, "POST": self._create_key},
             "/providers": {"GET": self._get_section},
             "/routes": {"GET": self._get_section},
@@ -121,6 +124,9 @@ class AdminApi:
 
     async def _get_status(self, _request: Request) -> Status:
         return await self._status()
+
+    async def _post_reload(self, _request: Request) -> Mapping[str, object]:
+        return {"problem": await self._reload()}
 
     async def _list_keys(self, _request: Request) -> Mapping[str, object]:
         return {"keys": await asyncio.to_thread(self._admin.list_keys)}

@@ -116,7 +116,7 @@ class GatewayProcess:
 
     async def _open(self) -> Ready:
         start, closing = self._start, self._closing
-        watcher = ConfigWatcher(
+        self._watcher = watcher = ConfigWatcher(
             start.config_file, start.load, changed=self._replace, failed=self._config_refused
         )
         settings = await asyncio.to_thread(start.load)
@@ -209,6 +209,7 @@ class GatewayProcess:
             token,
             Administration(ledger),
             status=self.status,
+            reload=self._reload,
             config=lambda: describe(gateway.current.settings),
             models=Browser(gateway.current, gateway.directory, self.fleet, FactBook()).list_models,
             settled=settled,
@@ -261,6 +262,11 @@ class GatewayProcess:
             "; the new host and port need a restart"
         )  # fmt: skip
         self.notice(f"The configuration was taken up{restart}.")
+
+    async def _reload(self) -> str | None:
+        """Look at the configuration file now; returns why it is not in force."""
+        await self._watcher.look()
+        return self._config_problem
 
     def _config_refused(self, error: ShareAIError) -> None:
         self._config_problem = str(error)
