@@ -420,17 +420,18 @@ def test_any_text_can_be_shown(pieces: list[str]) -> None:
 
 
 def test_an_answer_longer_than_the_screen_scrolls_and_stands_there_once() -> None:
-    """What is drawn while it grows never reaches further than the terminal, and is replaced by the whole."""
+    """While it grows its end is drawn, no further than the terminal reaches; then the whole replaces that."""
     target, file = console(width=40, height=8)
-    words = " ".join(str(number) for number in range(200))
-    text = f"First.\n\n{words}\n\nLast."
+    long = " ".join(str(number) for number in range(200))
     with MarkdownScreen(target, answer()) as screen:
-        for start in range(0, len(text), 50):
-            screen.add(text[start : start + 50])
+        for piece in ("First.\n\n", long[:400], long[400:], "\n\nLast."):
+            screen.add(piece)
             screen.draw()
+            if piece == long[:400]:
+                assert long[380:400].split()[1] in file.getvalue()
     emulator = Emulator(40, 8)
     emulator.feed(file.getvalue())
-    assert emulator.lines() == grown([text], 40)
+    assert emulator.lines() == grown([f"First.\n\n{long}\n\nLast."], 40)
 
 
 def test_until_something_comes_the_screen_says_that_it_waits() -> None:

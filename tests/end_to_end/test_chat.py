@@ -126,6 +126,9 @@ async def test_the_target_is_known_where_comments_kept_the_stream_alive(tmp_path
         async with await RunningGateway.start(tmp_path, config, environ=KEYS) as running:
             told = (await running.shareai("chat", "chat", "Hello", "--json")).json
             assert (told["content"], told["target"], told["attempts"]) == ("Hi.", "p1/m1", 1)
+            upstream.script.append(status(500).after_delay(0.3))
+            failed = await running.shareai("chat", "chat", "Hello", "--json")
+            assert (failed.code, failed.json["target"]) == (5, None)
 
 
 async def test_a_reader_that_leaves_or_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:

@@ -151,8 +151,8 @@ class MarkdownScreen:
             growing = [waiting(self._answer)]
         if finished or growing != self._drawn:
             self._drawn = growing
-            self._live.update(segments(growing), refresh=not finished)
-            self._print(finished)  # what grows is drawn anew below it
+            self._live.update(segments(growing), refresh=True)
+            self._print(finished)  # above what grows
 
     def _print(self, lines: list[Line]) -> None:
         if lines:
