@@ -87,9 +87,15 @@ def _key(told: Ready) -> str:
 def _next_step(told: Ready, llama: bool) -> str:
     settings, shareai = told.settings, program()
     if not settings.providers and not settings.local.models:
-        local = f"{shareai} node register MODEL.gguf" if llama else INSTALL_HINT
-        return f"Next: {shareai} provider add openai, or for local models: {local}"
+        if not llama:
+            return (
+                f"Next: {shareai} init   finds your keys and engines.\n      For local models: {INSTALL_HINT}"
+            )
+        return (
+            f"Next: {shareai} chat   talks to it, in another terminal."
+            f"\n      {shareai} init   finds your keys, engines and models."
+        )
     if not settings.routes and settings.providers:
         provider = next(iter(settings.providers))
-        return f"Next: {shareai} route add chat {provider}/MODEL   (models: GET {told.base_url}/models)"
-    return f"Next: {shareai} status, {shareai} usage --by model"
+        return f"Next: {shareai} route add chat {provider}/MODEL   (see {shareai} models)"
+    return f"Next: {shareai} chat, {shareai} status, {shareai} usage --by model"
