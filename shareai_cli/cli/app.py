@@ -151,7 +151,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
 
             tell_gateway(invocation)
     except BaseException as error:  # the one place where every failure ends
-        return report(error, debug=invocation.debug)
+        return report(error, debug=invocation.debug, command=invocation.command)
     return end_output(code if isinstance(code, int) else 0)
 
 

@@ -25,6 +25,11 @@ class Command(TyperCommand):
         """Return the parameters, the one for help among them."""
         return read_plainly(super().get_params(ctx))
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; whatever goes wrong can be told with its name."""
+        ctx.obj.command = ctx.command_path
+        return super().invoke(ctx)
+
 
 class Group(TyperGroup):
     """A command that has commands; refuses those that it does not have with the nearest that it has."""

@@ -8,18 +8,18 @@ import traceback
 from typing import Any
 
 from shareai_cli.cli.program import as_called
-from shareai_cli.errors import ExitCode, ShareAIError
+from shareai_cli.errors import ConfigurationError, ExitCode, ShareAIError, UsageError
 
 INTERRUPTED = 130
 """What a shell reports of a program that SIGINT ended: 128 + 2."""
 
 
-def report(error: BaseException, *, debug: bool) -> int:
-    """Say on stderr what went wrong and what mends it; return the exit code."""
+def report(error: BaseException, *, debug: bool, command: str = "shareai") -> int:
+    """Say on stderr what went wrong in a command and what mends it; return the exit code."""
     if debug and isinstance(error, Exception):
         traceback.print_exception(error, file=sys.stderr)
     try:
-        return end_output(_report(error, debug=debug))
+        return end_output(_report(error, debug=debug, command=command))
     except BrokenPipeError:
         return end_output(int(ExitCode.FAILURE))
 
@@ -40,9 +40,9 @@ def end_output(code: int) -> int:
     return code
 
 
-def _report(error: BaseException, *, debug: bool) -> int:
+def _report(error: BaseException, *, debug: bool, command: str) -> int:
     if isinstance(error, ShareAIError):
-        _say(error.message, error.hint)
+        _say(error.message, error.hint or _remedy(error, command))
         return int(error.exit_code)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(ExitCode.OK if error.code is None else 1)
@@ -65,6 +65,15 @@ def _report(error: BaseException, *, debug: bool) -> int:
             "The same command with --debug shows where.",
         )
     return int(ExitCode.FAILURE)
+
+
+def _remedy(error: ShareAIError, command: str) -> str:
+    """Return where to look further, for an error that does not say itself what mends it."""
+    if isinstance(error, UsageError):
+        return f"{command} --help"
+    if isinstance(error, ConfigurationError):
+        return "Once it is mended: shareai config check"
+    return "shareai doctor looks for what is wrong."
 
 
 def _report_usage(error: Any) -> int:

@@ -21,6 +21,8 @@ class Invocation:
         self.environ = environ
         self.config_file: Path | None = None
         """What `--config` names."""
+        self.command = "shareai"
+        """The words of the command that is run."""
         self.debug = False
         self.no_input = False
         """Whether nobody is to be asked anything."""

@@ -40,7 +40,10 @@ def load(
         text = decode(file, read_bytes(file))
     except FileNotFoundError:
         if config_file is not None:
-            raise ConfigurationError(f"There is no file {file}.") from None
+            raise ConfigurationError(
+                f"There is no file {file}.",
+                hint="shareai config path tells which one is read without --config.",
+            ) from None
         providers, variables = _discover(environ, presets, NetworkSettings())
         settings = Settings(providers=providers, discovered=variables)
     else:

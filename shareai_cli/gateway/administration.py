@@ -73,7 +73,9 @@ class Administration:
 
     def _unknown_request(self, request: str) -> UsageError:
         if request == LAST_REQUEST:
-            return UsageError("There are no requests in the accounts yet.")
+            return UsageError(
+                "There are no requests in the accounts yet.", hint="Ask something first: shareai chat"
+            )
         state = self._ledger.state()
         if state.waiting or state.unmoved_bytes:
             return UsageError(

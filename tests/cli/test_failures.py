@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from shareai_cli.errors import (
     ConfigurationError,
     NoTargetLeft,
     ShareAIError,
+    StateError,
     UsageError,
 )
 from tests.support.commands import shareai, shareai_process
@@ -141,3 +143,28 @@ def test_a_stream_that_knows_few_characters_is_written_to_all_the_same(tmp_path:
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.endswith("\\xfc.toml\n")
+
+
+def test_every_error_says_what_mends_it(tmp_path: Path) -> None:
+    """Its own hint, else the command's help, the configuration's check or the doctor."""
+    (tmp_path / "config.toml").write_text("[server]\nport = true\n")
+    for arguments, remedy in (
+        (("usage", "--json", "--csv"), "shareai usage --help"),
+        (("route", "add", "a/b", "alpha/m"), "shareai route add --help"),
+        (
+            ("--config", str(tmp_path / "config.toml"), "route", "list"),
+            "Once it is mended: shareai config check",
+        ),
+        (("--config", str(tmp_path / "nowhere.toml"), "route", "list"), "shareai config path tells"),
+        (("explain", "last"), "shareai chat"),
+    ):
+        message, hint, *rest = shareai(*arguments).err.splitlines()
+        assert message.startswith("shareai: ")
+        assert hint.startswith(f"  {remedy}") or remedy in hint
+        assert rest == []
+
+
+def test_an_error_of_the_system_leads_to_the_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing better is known."""
+    report(StateError("/x cannot be written: Read-only file system."), debug=False)
+    assert capsys.readouterr().err.endswith("\n  shareai doctor looks for what is wrong.\n")
