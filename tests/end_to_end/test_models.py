@@ -10,6 +10,8 @@ from tests.support.model_files import model_file
 from tests.support.served import KEYS, RunningGateway, one_route, run_shareai
 from tests.support.upstream import FaultUpstream, refused_port
 
+LATER = 'base_url = "https://later.example/v1"\nkeys = ["env:NOT_SET"]\n'
+
 
 def by_id(fields: Any) -> dict[str, Any]:
     return {one["id"]: one for one in fields["models"]}
@@ -88,7 +90,7 @@ async def test_without_a_gateway_providers_are_asked_directly(tmp_path: Path) ->
 
 
 async def test_a_running_gateway_takes_up_what_is_added_and_removed(tmp_path: Path) -> None:
-    """By the time that the command ends; one that reads another file is said to."""
+    """By the time that the command ends; one that reads another file, or cannot take it up, is said to."""
     model, home = model_file(tmp_path / "tiny.gguf"), tmp_path / "home"
     async with FaultUpstream() as upstream:
         config = one_route(upstream.base_url) + "# a person's comment\n"
@@ -109,6 +111,12 @@ async def test_a_running_gateway_takes_up_what_is_added_and_removed(tmp_path: Pa
             assert (await gateway.shareai("model", "remove", "tiny", "--yes")).code == 0
             assert "node/tiny" not in await offered()
             assert model.exists()
+            file = gateway.paths.config_file
+            file.write_text(f"{file.read_text()}[providers.later]\n" + LATER)
+            refused = await gateway.shareai("model", "add", str(model))
+            assert refused.code == 0
+            assert "The running gateway did not take it up." in refused.err
+            assert "NOT_SET is not set" in refused.err
 
 
 async def test_nothing_that_can_be_asked_for_tells_what_to_do(tmp_path: Path) -> None:

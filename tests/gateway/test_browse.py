@@ -54,6 +54,7 @@ async def test_routes_own_models_and_each_providers_are_listed_in_this_order(tmp
             ("b/elsewhere", "provider", "b"),
         ]
         assert found[0].targets == ("a/small", "b/elsewhere")
+        assert (found[4].reason, found[5].reason) == ("", "b does not list it.")
         assert {one.state for one in found if one.kind != "local"} == {"serving"}
 
 

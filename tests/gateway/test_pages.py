@@ -113,6 +113,7 @@ async def test_a_key_is_presented_as_the_provider_wants_it() -> None:
     async with FaultUpstream(models=model_list("m")) as a, Gate({"a": a}, check_style="anthropic") as gate:
         await gate.ask("m")
         listed, asked = a.requests
+        assert listed.path == "/v1/models?limit=1000", "it lists twenty unless it is asked for more"
         assert listed.headers["x-api-key"] == provider_key("a")
         assert listed.headers["anthropic-version"] == "2023-06-01"
         assert "authorization" not in listed.headers
