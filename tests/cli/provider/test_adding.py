@@ -246,13 +246,18 @@ def test_a_refused_provider_leaves_no_key_behind(server: CheckServer, paths: Pat
 
 
 def test_a_file_that_cannot_be_written_leaves_no_key_behind(server: CheckServer, paths: Paths) -> None:
-    """The key was good, and is not kept without the configuration that names it."""
-    paths.config_file.parent.mkdir(parents=True)
-    (paths.config_file.parent / "file").touch()
-    paths.config_file.symlink_to(paths.config_file.parent / "file" / "config.toml")
-    outcome = shareai("provider", "add", "alpha", "--base-url", server.base_url, "--stdin", stdin=GOOD)
-    assert outcome.code in (1, 3)
-    assert kept(paths) == []
+    """The key was good and kept already: it goes again with the change that could not be made."""
+    lock = paths.config_file.with_name(".config.toml.lock")
+    lock.mkdir(parents=True)
+    arguments = ("provider", "add", "alpha", "--base-url", server.base_url, "--stdin")
+    outcome = shareai(*arguments, stdin=GOOD)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert str(lock) in outcome.err
+    assert len(server.asked) == 1
+    assert (paths.secrets.exists(), kept(paths)) == (True, [])
+    lock.rmdir()
+    assert shareai(*arguments, stdin=GOOD).code == 0
+    assert kept(paths) == [GOOD]
 
 
 @pytest.mark.parametrize(
