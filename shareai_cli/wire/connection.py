@@ -185,6 +185,7 @@ class Connection(asyncio.Protocol):
 
     def hold(self) -> None:
         """Read nothing more for now."""
+        self._gap = math.inf  # also for a piece that is just being handed over
         self.deadline = self._total_at
         if not self.paused and self._transport is not None:
             self.paused = True
@@ -211,6 +212,7 @@ class Connection(asyncio.Protocol):
         """Wait for the end of a reply of which nobody wants more, for so long in all."""
         self._left = True
         self._total_at = self.deadline = min(self._clock() + seconds, self._total_at)
+        self.taken()
 
     def rest(self, seconds: float) -> None:
         """Stay idle for so long at most, and not longer than the other side said that it will."""

@@ -51,7 +51,7 @@ class PushedBody(ABC):
 
     @abstractmethod
     def pause(self) -> None:
-        """Have no more pieces come for now: the client takes less than it is sent."""
+        """Have no more pieces come for now: the client takes less than it is sent. Twice does no harm."""
 
     @abstractmethod
     def resume(self) -> None:

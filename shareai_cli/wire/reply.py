@@ -136,7 +136,7 @@ class Reply:
         self.deliver()
 
     def pause(self) -> None:
-        """Have no more pieces handed over for now, but those that are on their way; no time limit runs."""
+        """Have no more pieces handed over for now, but those on their way; only the total limit runs."""
         if self.receiver is not None and self._connection is not None:
             self._connection.hold()
 
@@ -183,6 +183,8 @@ class Reply:
             self.abort()
             return
         self._connection = self.receiver = None
+        self.pieces.clear()
+        self.waiting = 0
         connection.leave(seconds)
 
     def fail(self, failure: UpstreamError) -> None:

@@ -289,6 +289,8 @@ class ServerConnection(asyncio.Protocol):
         """Write each piece as it comes, the first one with the head."""
         owner, chunked = self._owner, request.version == "1.1"
         try:
+            if self._gone:
+                return  # the handler went on although it was cancelled
             self._last = last = self._is_last() or not chunked
             head = owner.heads.head(response, request, last)
             bodiless = request.method == "HEAD" or response.status in BODILESS
@@ -298,8 +300,10 @@ class ServerConnection(asyncio.Protocol):
                 if bodiless:
                     writer.end()
                 elif isinstance(body, PushedBody):
-                    self._pushed = body
                     body.start(writer)
+                    self._pushed = body
+                    if self._paused:
+                        body.pause()
                     await writer.ended
                 else:
                     await self._pull(body, writer)

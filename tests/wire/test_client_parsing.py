@@ -44,7 +44,23 @@ class Wire(asyncio.Transport):
         self.closed = True
 
 
-async def answered(pieces: list[bytes]) -> tuple[object, ...]:
+class Poured:
+    """What a reply is poured into."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.ends: list[UpstreamError | None] = []
+
+    def received(self, data: bytes) -> None:
+        assert data
+        assert not self.ends
+        self.body += data
+
+    def ended(self, failure: UpstreamError | None) -> None:
+        self.ends.append(failure)
+
+
+async def answered(pieces: list[bytes], poured: Poured | None = None) -> tuple[object, ...]:
     """Return what a request was answered by these bytes: the reply, or its failure's class."""
     freed: list[Connection] = []
     connection = Connection(FakeClock(), Turn(), freed.append, lambda one: None)
@@ -54,9 +70,14 @@ async def answered(pieces: list[bytes]) -> tuple[object, ...]:
     for piece in pieces:
         if not wire.closed:
             connection.data_received(piece)
+        if reply.status and poured is not None and reply.receiver is None and not poured.ends:
+            reply.pour(poured, 30.0)
     if not wire.closed:
         connection.eof_received()
     connection.connection_lost(None)
+    if reply.status and poured is not None:
+        (failure,) = poured.ends
+        return (type(failure),) if failure is not None else (reply.status, reply.headers, poured.body)
     try:
         body = await reply.read(1 << 20)
     except UpstreamError as error:
@@ -70,9 +91,11 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]  # noqa: RUF007 - by pairs
 
 
-def run(loops: Callable[[], asyncio.AbstractEventLoop], pieces: list[bytes]) -> tuple[object, ...]:
+def run(
+    loops: Callable[[], asyncio.AbstractEventLoop], pieces: list[bytes], poured: Poured | None = None
+) -> tuple[object, ...]:
     with asyncio.Runner(loop_factory=loops) as runner:
-        return runner.run(answered(pieces))
+        return runner.run(answered(pieces, poured))
 
 
 @settings(max_examples=60, deadline=None)
@@ -96,3 +119,12 @@ def test_a_damaged_reply_is_a_reply_or_an_upstream_error(
         assert issubclass(outcome[0], UpstreamError)
     else:
         assert outcome[0] in range(200, 1000)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(REPLIES), PLACES, st.integers(0, 250), st.binary(max_size=8), st.integers(0, 8))
+def test_a_reply_is_the_same_poured(data: bytes, places: list[int], at: int, put: bytes, less: int) -> None:
+    """Whole, cut, damaged or failing: what it is does not depend on how it is taken."""
+    damaged = cut(data[:at] + put + data[at + less :], places)
+    taken = run(asyncio.SelectorEventLoop, damaged)
+    assert run(asyncio.SelectorEventLoop, damaged, Poured()) == taken
