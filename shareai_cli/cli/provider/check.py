@@ -52,6 +52,8 @@ class Candidate(Struct, frozen=True):
     secret: Secret | None
     problem: str | None = None
     """Why there is no secret, where there should be one."""
+    hint: str | None = None
+    """What mends that."""
 
 
 class Limit(Struct, frozen=True):
@@ -80,6 +82,8 @@ class CheckResult(Struct, frozen=True):
     """How many models the answer lists, where it lists models."""
     milliseconds: int | None = None
     limits: tuple[Limit, ...] = ()
+    hint: str | None = None
+    """What mends a key that cannot be had, where it is more than to set a variable."""
 
 
 def candidate(reference: SecretReference, environ: Mapping[str, str]) -> Candidate:
@@ -87,7 +91,8 @@ def candidate(reference: SecretReference, environ: Mapping[str, str]) -> Candida
     try:
         return Candidate(reference.name, resolve(reference, environ))
     except ConfigurationError as error:
-        return Candidate(reference.name, None, error.message)
+        hint = None if reference.kind == "env" else error.hint
+        return Candidate(reference.name, None, error.message, hint)
 
 
 def check_providers(
@@ -164,14 +169,14 @@ async def _check(
     clock: Clock,
 ) -> CheckResult:
     if key.problem is not None:
-        return CheckResult(provider.name, key.name, "missing", key.problem)
+        return CheckResult(provider.name, key.name, "missing", key.problem, hint=key.hint)
     if provider.check is None:
         return CheckResult(provider.name, key.name, "unchecked", "no free call is known")
     began = clock()
     try:
         status, headers, body = await _ask(provider, provider.check, key, environ, make_pool)
     except ConfigurationError as error:
-        return CheckResult(provider.name, key.name, "missing", error.message)
+        return CheckResult(provider.name, key.name, "missing", error.message, hint=error.hint)
     except MalformedReply as error:
         return CheckResult(provider.name, key.name, "failed", conceal(error.message))
     except UpstreamError as error:

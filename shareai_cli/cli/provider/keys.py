@@ -9,6 +9,7 @@ import typer
 
 from shareai_cli.cli.asking import YesOption, agree, can_ask
 from shareai_cli.cli.commands import JsonOption, command, new_app
+from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.cli.provider import proving
@@ -34,7 +35,11 @@ app = new_app("A provider's keys, one by one.", example="shareai provider key li
 
 KeyArgument = Annotated[
     str | None,
-    typer.Argument(metavar="KEY", help="Which key, by place or fingerprint; needless where there is one."),
+    typer.Argument(
+        metavar="KEY",
+        help="Which key, by place or fingerprint; needless where there is one.",
+        autocompletion=known.provider_keys,
+    ),
 ]
 
 

@@ -87,7 +87,8 @@ def _problem(provider: ProviderSettings, result: CheckResult, again: str) -> Sha
     if result.verdict == "missing":
         return ConfigurationError(
             f"{result.detail} {UNSAVED}",
-            hint=f"{again} --stdin < key-file, --key-env VARIABLE, or --no-check to declare it unchecked",
+            hint=result.hint
+            or f"{again} --stdin < key-file, --key-env VARIABLE, or --no-check to declare it unchecked",
         )
     if result.verdict == "refused" and result.key == NO_KEY:
         return KeyRefused(

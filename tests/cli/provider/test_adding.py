@@ -141,6 +141,20 @@ def test_a_preset_needs_its_name_and_a_key_that_can_be_had(paths: Paths) -> None
     assert paths.config_file.read_text() == "[providers.openai]\n"
 
 
+def test_a_key_file_that_is_open_to_others_is_not_taken(
+    server: CheckServer, paths: Paths, tmp_path: Path
+) -> None:
+    """What closes it is said, and nobody is asked."""
+    file = tmp_path / "open.key"
+    file.write_text(GOOD)
+    file.chmod(0o644)
+    outcome = shareai("provider", "add", "alpha", "--base-url", server.base_url, "--key-file", str(file))
+    assert outcome.code == 3
+    assert "is open to others (mode 0644). Nothing was saved." in outcome.err
+    assert f"chmod 600 {file}" in outcome.err
+    assert (server.asked, declared(paths)) == ([], {})
+
+
 def test_an_engine_on_this_machine_needs_no_key(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked without one, and one that wants a key says so."""
     with check_server(
