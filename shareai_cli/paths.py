@@ -29,6 +29,11 @@ class Paths(Struct, frozen=True):
         return self.state / "shareai.db"
 
     @property
+    def replies(self) -> Path:
+        """The SQLite database of replies that are kept, where the configuration wants them on disk (0600)."""
+        return self.state / "replies.db"
+
+    @property
     def journal(self) -> Path:
         """Folder of the journal's numbered files."""
         return self.state / "journal"

@@ -100,6 +100,10 @@ class Outcome(StrEnum):
     """A known key's request that nobody was to answer: malformed, over a limit, or of a model nobody has."""
     REJECTED = "rejected"
     """The upstream's own refusal of what the client sent (400, 413, 422 and the like), passed back."""
+    HIT = "hit"
+    """A complete answer that was kept: nobody was asked."""
+    JOINED = "joined"
+    """A complete answer of the call of an equal request, in whose row the cost is."""
 
 
 class CostBasis(StrEnum):
@@ -205,6 +209,10 @@ class UsageSums(Struct, frozen=True):
     """Never sent on: malformed, of an unknown model, over a limit."""
     rejected: int = 0
     """Sent on, and refused by the upstream as the client's own mistake."""
+    hit: int = 0
+    """Answered with replies that were kept: they have no tokens and no cost."""
+    joined: int = 0
+    """Answered by the calls of equal requests, which have the tokens and the cost."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
@@ -227,6 +235,24 @@ class UsageReport(Struct, frozen=True):
     since_ms: int | None
     total: UsageSums
     rows: tuple[UsageSums, ...]
+
+
+class CacheUse(Struct, frozen=True):
+    """What is kept of a route's replies, and how much use it was; bytes include what keeping costs."""
+
+    route: str
+    replies: int = 0
+    """In memory."""
+    size: int = 0
+    """Bytes in memory."""
+    stored_replies: int = 0
+    """In the cache's file."""
+    stored_size: int = 0
+    """Bytes in the cache's file."""
+    hits: int = 0
+    """Since the gateway's start, as are the next two."""
+    joined: int = 0
+    misses: int = 0
 
 
 ModelKind = Literal["route", "local", "provider"]

@@ -27,6 +27,8 @@ _ENDINGS: Final[Mapping[str, str]] = MappingProxyType(
         "cancelled": "the client left before the end",
         "refused": "never sent on",
         "rejected": "the upstream refused what the client sent",
+        "hit": "an answer that was kept",
+        "joined": "the answer that an equal request had asked for",
     }
 )
 """What each `Outcome` means."""
@@ -177,8 +179,10 @@ def _ending(row: RequestRow) -> str:
         ending = "the gateway was ended before it"
     elif row.error:
         ending += f" ({row.error})"
-    answered = row.target and row.outcome in (Outcome.OK, Outcome.INCOMPLETE, Outcome.REJECTED)
-    return f"{status}{ending}{f', from {row.target}' if answered and row.attempts else ''}"
+    shared = row.outcome in (Outcome.HIT, Outcome.JOINED)
+    answered = shared or row.outcome in (Outcome.OK, Outcome.INCOMPLETE, Outcome.REJECTED)
+    named = row.target and answered and (shared or row.attempts)
+    return f"{status}{ending}{f', from {row.target}' if named else ''}"
 
 
 def _times(row: RequestRow) -> str:

@@ -24,6 +24,7 @@ _COLUMNS = (
     "requests", "failed", "incomplete", "refused", "rejected", "cancelled", "prompt_tokens", "cached_tokens",
     "cache_write_tokens", "completion_tokens", "reasoning_tokens", "estimated_tokens", "cost_nano_usd",
     "estimated_cost", "unknown_cost", "average_first_token_us", "average_total_us",
+    "hit", "joined",
 )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def usage(
 
     PROMPT, CACHED, ANSWER and THINKING are tokens, FIRST and TIME the mean times to the first token and in
     all. A cost marked ~ holds estimates; requests whose cost is not known are counted as UNPRICED.
+    FROM CACHE counts answers that were kept, or that an equal request had asked for.
     """
     from shareai_cli.cli.state import open_admin
     from shareai_cli.ledger import parse_since
@@ -120,6 +122,7 @@ def _counted(heading: str, value: Callable[[UsageSums], int], *, always: bool = 
 _SHOWN = (
     _counted("REQUESTS", lambda row: row.requests),
     _counted("NOT OK", _not_ok),
+    _counted("FROM CACHE", lambda row: row.hit + row.joined, always=False),
     _counted("PROMPT", lambda row: row.prompt_tokens),
     _counted("CACHED", lambda row: row.cached_tokens, always=False),
     _counted("ANSWER", lambda row: row.completion_tokens),

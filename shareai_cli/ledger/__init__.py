@@ -3,6 +3,7 @@
 from shareai_cli.ledger.costs import Prices
 from shareai_cli.ledger.entries import Closed, Opened, RequestIds, parse_public_id, public_id
 from shareai_cli.ledger.ledger import Ledger, LedgerState
+from shareai_cli.ledger.replies import KeptReply, Replies
 from shareai_cli.ledger.report import usage_report
 from shareai_cli.ledger.requests import find, number_of, recent, row_under_way
 from shareai_cli.ledger.since import parse_since
@@ -10,10 +11,12 @@ from shareai_cli.ledger.store import Store
 
 __all__ = [
     "Closed",
+    "KeptReply",
     "Ledger",
     "LedgerState",
     "Opened",
     "Prices",
+    "Replies",
     "RequestIds",
     "Store",
     "find",

@@ -13,5 +13,7 @@ OUTCOMES: Final = (
     Outcome.CANCELLED,
     Outcome.REFUSED,
     Outcome.REJECTED,
+    Outcome.HIT,
+    Outcome.JOINED,
 )
 BASES: Final = (CostBasis.EXACT, CostBasis.ESTIMATED, CostBasis.UNKNOWN, CostBasis.NONE)

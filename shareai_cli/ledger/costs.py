@@ -105,8 +105,8 @@ class Costs:
         return replace(cost, nano=(cost.nano or 0) + (nano or 0), basis=CostBasis.ESTIMATED)
 
     def _of_last(self, entry: Closed, target: PricedTarget) -> Cost:
-        if not entry.attempts and entry.outcome is not Outcome.INCOMPLETE:
-            return _NOTHING
+        if not entry.attempts and (entry.status or entry.outcome is not Outcome.INCOMPLETE):
+            return _NOTHING  # without a status, the process was ended, and nobody knows who was asked
         usage = entry.usage
         estimated = usage is None
         if usage is None:

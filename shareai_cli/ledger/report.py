@@ -139,6 +139,8 @@ def _usage(name: str, sums: _Sums) -> UsageSums:
         cancelled=of["cancelled"],
         refused=of["refused"],
         rejected=of["rejected"],
+        hit=of["hit"],
+        joined=of["joined"],
         prompt_tokens=of["prompt"] + of["cached"] + of["cache_write"],
         cached_tokens=of["cached"],
         cache_write_tokens=of["cache_write"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION: Final = 2
+VERSION: Final = 3
 """`user_version` of a database to which every migration was applied."""
 
 SALT_BYTES: Final = 32
@@ -146,5 +146,10 @@ def migrations() -> Migrations:
     @steps()
     def rejected_requests(db: Database) -> None:
         db.execute("ALTER TABLE hourly ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0")
+
+    @steps()
+    def replies_of_the_cache(db: Database) -> None:
+        for outcome in ("hit", "joined"):
+            db.execute(f"ALTER TABLE hourly ADD COLUMN {outcome} INTEGER NOT NULL DEFAULT 0")
 
     return steps

@@ -24,6 +24,8 @@ SUMS: Final = {
     "cancelled": f"sum(outcome = {OUTCOMES.index(Outcome.CANCELLED)})",
     "refused": f"sum(outcome = {OUTCOMES.index(Outcome.REFUSED)})",
     "rejected": f"sum(outcome = {OUTCOMES.index(Outcome.REJECTED)})",
+    "hit": f"sum(outcome = {OUTCOMES.index(Outcome.HIT)})",
+    "joined": f"sum(outcome = {OUTCOMES.index(Outcome.JOINED)})",
     "prompt": "sum(prompt)",
     "cached": "sum(cached)",
     "cache_write": "sum(cache_write)",

@@ -22,10 +22,12 @@ def one_of_each(paths: Paths) -> None:
 
 
 def test_whatever_did_not_end_well_is_not_ok(one_of_each: None) -> None:
-    """In the table the failures are one number, the rejected ones among them."""
-    heads, row = (line.split() for line in shareai("usage").out.replace("NOT OK", "NOT_OK").splitlines())
+    """In the table the failures are one number, the rejected ones among them; what the cache answers is none."""
+    table = shareai("usage").out.replace("NOT OK", "NOT_OK").replace("FROM CACHE", "FROM_CACHE")
+    heads, row = (line.split() for line in table.splitlines())
     shown = dict(zip(heads, row[1:], strict=False))
-    assert (shown["REQUESTS"], shown["NOT_OK"]) == (str(len(Outcome)), str(len(Outcome) - 1))
+    assert (shown["REQUESTS"], shown["NOT_OK"]) == (str(len(Outcome)), str(len(Outcome) - 3))
+    assert shown["FROM_CACHE"] == "2"
 
 
 def test_scripts_get_a_number_for_each_way_to_end(one_of_each: None) -> None:

@@ -96,6 +96,8 @@ def summed(name: str, entries: list[Closed]) -> UsageSums:
         cancelled=sum(entry.outcome == Outcome.CANCELLED for entry in entries),
         refused=sum(entry.outcome == Outcome.REFUSED for entry in entries),
         rejected=sum(entry.outcome == Outcome.REJECTED for entry in entries),
+        hit=sum(entry.outcome == Outcome.HIT for entry in entries),
+        joined=sum(entry.outcome == Outcome.JOINED for entry in entries),
         prompt_tokens=sum(one.prompt + one.cached + one.cache_write for one in used),
         cached_tokens=sum(one.cached for one in used),
         cache_write_tokens=sum(one.cache_write for one in used),
