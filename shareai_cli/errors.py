@@ -104,6 +104,12 @@ class ContextTooLong(MalformedRequest):
     code = "context_length_exceeded"
 
 
+class NoTargetFits(RequestError):
+    """None of a route's targets can do what the request asks for."""
+
+    code = "no_target_fits"
+
+
 class UnknownModel(RequestError):
     """No route, provider, node or target goes by the name in `model`."""
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from shareai_cli.catalog.listing import ModelFacts
 from shareai_cli.catalog.prices import PriceBook, TokenPrice
-from shareai_cli.types import NODE, Ability, WallClock
+from shareai_cli.types import NODE, Ability, Usage, WallClock
 
 _ALL: Final[tuple[Ability, ...]] = ("tools", "vision", "reasoning")
 
@@ -82,6 +82,12 @@ class FactBook:
         price = self._prices.token_price(price_as, model, int(self._wall_clock() * 1000))
         context = told.context if told.context is not None else self._prices.context(price_as, model)
         return KnownModel(context, abilities, price)
+
+    def cost_nano(self, price_as: str, model: str, usage: Usage) -> int | None:
+        """Return what tokens cost now, in nano-dollars; None where no price is known."""
+        if self._prices is None:
+            self._prices = PriceBook()
+        return self._prices.cost_nano(price_as, model, usage, int(self._wall_clock() * 1000))
 
 
 def family_abilities(model: str) -> tuple[Ability, ...] | None:

@@ -10,9 +10,12 @@ from shareai_cli.config.load import HOST_VARIABLE, PORT_VARIABLE, load, load_tex
 from shareai_cli.config.preset import Blank, KeyStyle, Preset
 from shareai_cli.config.sections import parse_target
 from shareai_cli.config.settings import (
+    Conditions,
     Header,
     LocalSettings,
     NetworkSettings,
+    OwnPrice,
+    Preference,
     ProviderSettings,
     RouteSettings,
     RouteTarget,
@@ -27,11 +30,14 @@ __all__ = [
     "PORT_VARIABLE",
     "Authority",
     "Blank",
+    "Conditions",
     "Egress",
     "Header",
     "KeyStyle",
     "LocalSettings",
     "NetworkSettings",
+    "OwnPrice",
+    "Preference",
     "Preset",
     "ProviderSettings",
     "Proxy",

@@ -8,7 +8,15 @@ import msgspec
 from msgspec import UNSET
 
 from shareai_cli.config.egress import Proxy
-from shareai_cli.config.settings import Header, NetworkSettings, ProviderSettings, RouteSettings, Settings
+from shareai_cli.config.settings import (
+    Conditions,
+    Header,
+    NetworkSettings,
+    ProviderSettings,
+    RouteSettings,
+    RouteTarget,
+    Settings,
+)
 from shareai_cli.secrets import MASK, SecretReference
 from shareai_cli.types import LocalModel
 
@@ -65,11 +73,27 @@ def describe_local_model(model: LocalModel) -> dict[str, Any]:
 
 
 def describe_route(route: RouteSettings) -> dict[str, Any]:
-    """Return a route as plain values."""
+    """Return a route as plain values; conditions that are not declared are left out."""
     return {
         "strategy": route.strategy,
-        "targets": [{"target": one.target.name, "weight": one.weight} for one in route.targets],
+        "prefer": route.prefer,
+        "private": route.private,
+        "fit": route.fit,
+        **_conditions(route.conditions),
+        "targets": [_describe_target(one) for one in route.targets],
     }
+
+
+def _describe_target(one: RouteTarget) -> dict[str, Any]:
+    described = {"target": one.target.name, "weight": one.weight, **_conditions(one.conditions)}
+    if one.price is not None:
+        dollars = (one.price.prompt_nano / 1e9, one.price.completion_nano / 1e9)
+        described["price"] = dict(zip(("prompt", "completion"), dollars, strict=True))
+    return described
+
+
+def _conditions(conditions: Conditions) -> dict[str, Any]:
+    return {key: value for key, value in msgspec.to_builtins(conditions).items() if value is not None}
 
 
 def _proxy(proxy: Proxy | None) -> str:

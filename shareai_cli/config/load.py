@@ -12,7 +12,8 @@ from shareai_cli.config.network import read_network
 from shareai_cli.config.preset import Preset
 from shareai_cli.config.provider import preset_provider, read_provider
 from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
-from shareai_cli.config.sections import MOST_NAMED, read_local, read_route, read_server
+from shareai_cli.config.routes import read_route
+from shareai_cli.config.sections import MOST_NAMED, read_local, read_server
 from shareai_cli.config.settings import NetworkSettings, ProviderSettings, Settings
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import Paths, absolute

@@ -1,27 +1,19 @@
-"""Reads `[server]`, `[local]` and `[routes.NAME]`."""
+"""Reads `[server]` and `[local]`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import cast, get_args
 
 from shareai_cli.config.address import HIGHEST_PORT, is_host
 from shareai_cli.config.reading import KeyPath, Source, Table, kind_of, shown
 from shareai_cli.config.settings import (
     MEBIBYTE,
     LocalSettings,
-    ProviderSettings,
-    RouteSettings,
-    RouteTarget,
     ServerSettings,
-    Strategy,
 )
 from shareai_cli.errors import ConfigurationError
-from shareai_cli.nearest import nearest
 from shareai_cli.paths import absolute
-from shareai_cli.secrets import looks_like_key
 from shareai_cli.types import NODE, LocalModel, Target
 
 ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -29,7 +21,6 @@ MOST_NAMED = 1_000
 """Providers, and routes."""
 HEAVIEST = 1_000_000
 
-_MOST_TARGETS = 100
 _MOST_LOCAL = 1000
 _LONGEST_MODEL = 512
 
@@ -110,28 +101,6 @@ def _threads(table: Table) -> int | None:
     return table.integer("threads", None, least=1, most=4096)
 
 
-def read_route(
-    source: Source, name: str, value: object, providers: Mapping[str, ProviderSettings]
-) -> RouteSettings:
-    """Check one route and that its targets' providers are known; raises `ConfigurationError`."""
-    path: KeyPath = ("routes", name)
-    if not ROUTE_NAME.fullmatch(name) or looks_like_key(name):
-        raise source.error(path, "a route's name has letters, digits and . _ : -, at most 128, no slash.")
-    table = Table(source, path, value, ("strategy", "targets"))
-    strategy = table.choice("strategy", "priority", get_args(Strategy))
-    items = table.items("targets", most=_MOST_TARGETS)
-    if not items:
-        raise source.error(path, "a route needs at least one target.", hint='targets = ["openai/gpt-5-mini"]')
-    found: list[RouteTarget] = []
-    for index, item in enumerate(items):
-        place: KeyPath = (*path, "targets", index)
-        target = _target(source, place, item, providers)
-        if any(one.target == target.target for one in found):
-            raise source.error(place, f"{shown(target.target.name)} is there twice.")
-        found.append(target)
-    return RouteSettings(name, cast(Strategy, strategy), tuple(found))
-
-
 def parse_target(text: str) -> Target:
     """Split `provider/model` at its first slash; `ConfigurationError` where that is not its form."""
     provider, slash, model = text.partition("/")
@@ -140,32 +109,3 @@ def parse_target(text: str) -> Target:
             f"{shown(text)} is not a target.", hint="A target is provider/model, such as openai/gpt-5-mini."
         )
     return Target(provider, model)
-
-
-def _target(
-    source: Source, path: KeyPath, item: object, providers: Mapping[str, ProviderSettings]
-) -> RouteTarget:
-    weight = 1
-    if isinstance(item, dict):
-        table = Table(source, path, item, ("target", "weight"))
-        weight = table.integer("weight", 1, least=1, most=HEAVIEST)
-        item = table.text("target", "")
-    if not isinstance(item, str):
-        raise source.error(
-            path,
-            f"should be a text, and is {kind_of(item)}.",
-            hint='"provider/model" or {target = "provider/model", weight = 3}',
-        )
-    try:
-        target = parse_target(item)
-    except ConfigurationError as error:
-        raise source.error(path, error.message, hint=error.hint) from None
-    known = [*providers, NODE]
-    if target.provider not in known:
-        near = nearest(target.provider, known)
-        raise source.error(
-            path,
-            f"there is no provider {shown(target.provider)}.",
-            hint=f"Did you mean {near}?" if near else f"Known: {', '.join(known[:20])}.",
-        )
-    return RouteTarget(target, weight)

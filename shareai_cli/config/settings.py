@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -13,7 +13,13 @@ from shareai_cli.config.preset import KeyStyle
 from shareai_cli.secrets import Secret, SecretReference
 from shareai_cli.types import LocalModel, Target
 
-Strategy = Literal["priority", "weighted"]
+Strategy = Literal["priority", "weighted", "cheapest", "fastest", "least-busy", "sticky"]
+
+Preference = Literal["own", "cloud"]
+"""Which targets come first, whatever the strategy: this person's machines, or all others."""
+
+PLAIN: Final = ("priority", "weighted")
+"""Strategies that go by the configuration alone."""
 
 MEBIBYTE = 1 << 20
 
@@ -103,12 +109,35 @@ class ProviderSettings(Struct, frozen=True):
     """How it is reached, the network's settings and the environment taken into account."""
 
 
+class Conditions(Struct, frozen=True):
+    """What a target can do, or what every request of a route takes; None goes by what is known."""
+
+    context: int | None = None
+    """Tokens of context."""
+    tools: bool | None = None
+    vision: bool | None = None
+    json_schema: bool | None = None
+
+
+class OwnPrice(Struct, frozen=True):
+    """What a target is taken to cost where the cheapest is looked for: nano-dollars for a million tokens."""
+
+    prompt_nano: int
+    completion_nano: int
+
+
+ANY: Final = Conditions()
+
+
 class RouteTarget(Struct, frozen=True):
     """One target of a route."""
 
     target: Target
     weight: int = 1
-    """Its share where the strategy is `weighted`."""
+    """Its share where the strategy is `weighted` or `sticky`, its room where it is `least-busy`."""
+    conditions: Conditions = ANY
+    price: OwnPrice | None = None
+    """None goes by the catalogue's prices; own machines cost nothing."""
 
 
 class RouteSettings(Struct, frozen=True):
@@ -117,6 +146,18 @@ class RouteSettings(Struct, frozen=True):
     name: str
     strategy: Strategy
     targets: tuple[RouteTarget, ...]
+    prefer: Preference | None = None
+    private: bool = False
+    """Whether requests never leave this person's machines."""
+    fit: bool = False
+    """Whether requests go only to targets that can serve them: context, tools, vision, JSON schema."""
+    conditions: Conditions = ANY
+    """What every request is taken to need, whatever it shows."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the order depends on nothing that is in a request, measured or known of the models."""
+        return self.strategy in PLAIN and self.prefer is None and not (self.private or self.fit)
 
 
 class LocalSettings(Struct, frozen=True):

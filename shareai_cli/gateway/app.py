@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
@@ -32,6 +33,7 @@ from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Observe, Recorder, request_id
 from shareai_cli.gateway.retries import RetryBudget
+from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Ledger, RequestIds
 from shareai_cli.types import NODE, Clock, WallClock
@@ -59,6 +61,7 @@ class Gateway:
         learned: Learned | None = None,
         observe: Observe,
         notice: Callable[[str], None] | None = None,
+        facts: Facts | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
     ) -> None:
@@ -74,6 +77,8 @@ class Gateway:
             fleet=fleet,
             health=self.health,
             directory=self.directory,
+            clock=clock,
+            facts=facts,
         )
         self.requests = 0
         self.admin: Respond | None = None
@@ -124,7 +129,8 @@ class Gateway:
 
     async def replace(self, settings: Settings) -> None:
         """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""
-        for pool in self.current.replace(settings):
+        boards = await asyncio.to_thread(self.current.build_boards, settings)
+        for pool in self.current.replace(settings, boards):
             await pool.close()
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response]:

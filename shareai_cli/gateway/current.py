@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from shareai_cli.config import RouteSettings, Settings
+from shareai_cli.config import RouteSettings, RouteTarget, Settings
 from shareai_cli.errors import ConnectionRefused, ModelUnavailable
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints, node_endpoint
-from shareai_cli.gateway.exchange import Choice
+from shareai_cli.gateway.exchange import Choice, Exchange
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health, Standing
 from shareai_cli.gateway.models import ModelDirectory
@@ -19,13 +19,22 @@ from shareai_cli.gateway.router import (
     in_order,
     named_plan,
     offered_plan,
+    provider_plan,
+    route_plan,
     unknown_model,
 )
-from shareai_cli.types import NODE, Target
+from shareai_cli.gateway.strategies.board import Board
+from shareai_cli.gateway.strategies.candidates import Facts, NoFacts
+from shareai_cli.gateway.strategies.measurements import Measurements
+from shareai_cli.gateway.strategies.picker import Picker, build_boards
+from shareai_cli.types import NODE, Clock, Target
 from shareai_cli.wire.client import Pool
 
 NODE_START_SECONDS = 10.0
 """How long a request waits for the node agent, which starts beside the gateway."""
+
+Chooser = Callable[[Exchange], Choice]
+"""Orders a route's targets for a request."""
 
 
 class Current:
@@ -40,6 +49,8 @@ class Current:
         fleet: Fleet,
         health: Health,
         directory: ModelDirectory,
+        clock: Clock,
+        facts: Facts | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._environ = environ
@@ -47,10 +58,13 @@ class Current:
         self._fleet = fleet
         self._health = health
         self._directory = directory
+        self._clock = clock
+        self.facts = facts or NoFacts()
+        self.measurements = Measurements(clock)
         self._chance = chance
         self.endpoints = Endpoints.build(settings.providers, environ, make_pool)
         self._node: Endpoint | None = None
-        self._take_up(settings)
+        self._take_up(settings, self.build_boards(settings))
 
     def __repr__(self) -> str:
         return f"<Current [providers: {len(self._providers) - 1}, routes: {len(self.routes)}]>"
@@ -65,28 +79,54 @@ class Current:
         """The ids of the models that this machine serves."""
         return [model.id for model in self._fleet.models]
 
-    def replace(self, settings: Settings) -> list[Pool]:
+    def build_boards(self, settings: Settings) -> Mapping[str, Board]:
+        """Prepare the routes that go by more than their list: slow, and good in a thread of its own."""
+        return build_boards(settings, self.facts, self.measurements, self._clock)
+
+    def replace(self, settings: Settings, boards: Mapping[str, Board]) -> list[Pool]:
         """Take up changed settings; returns the pools that nothing uses any more, to be closed.
 
-        Raises `ConfigurationError`, and then changes nothing.
+        `boards` are what `build_boards` made of them. Raises `ConfigurationError`, and then changes nothing.
         """
         former = self.endpoints
         self.endpoints = Endpoints.build(settings.providers, self._environ, self._make_pool, former)
-        self._take_up(settings)
+        self._take_up(settings, boards)
         self._health.forget_keys()
         self._directory.forget()
         kept = self.pools()
         return [pool for pool in {one.pool for one in former} if pool not in kept]
 
-    def _take_up(self, settings: Settings) -> None:
+    def _take_up(self, settings: Settings, boards: Mapping[str, Board]) -> None:
         self.settings = settings
+        self.boards = boards
         self._providers = frozenset((*settings.providers, NODE))
         self._untroubled = {
             route.name: Choice(route.name, in_order(route.strategy, route.targets, self._chance))
             for route in settings.routes.values()
-            if route.strategy == "priority"
+            if route.strategy == "priority" and route.is_plain
         }
         """What routes come to, as long as nothing is known against any target."""
+        self._choosers = {route.name: self._chooser(route) for route in settings.routes.values()}
+        self._measure()
+
+    def _chooser(self, route: RouteSettings) -> Chooser:
+        board = self.boards.get(route.name)
+        if board is None:
+            plan = route_plan(route)
+            return lambda exchange: self._choose(plan)
+        picker = Picker(
+            board, self.measurements, self._health, self.standing, self._nobody_answers, self._chance
+        )
+        return picker.pick
+
+    def _measure(self) -> None:
+        """Measure the targets of the boards in force, and no others."""
+        boards = self.boards.values()
+        self.measurements.keep({target for board in boards for target in board.places})
+        for board in boards:
+            for target in board.places:
+                board.changed(target)  # what was measured while the board was made
+                self.measurements.watch(target, board.changed)
 
     def pools(self) -> set[Pool]:
         """Return every pool that is in use."""
@@ -95,11 +135,17 @@ class Current:
             pools.add(self._node.pool)
         return pools
 
-    def route(self, model: str) -> Choice | None:
-        """Return a model's targets in their order; None for a bare id, which `look_up` resolves."""
-        if self._health.untroubled and (choice := self._untroubled.get(model)) is not None:
+    def route(self, exchange: Exchange) -> Choice | None:
+        """Return a request's targets in their order; None for a bare id, which `look_up` resolves.
+
+        Raises `NoTargetFits`.
+        """
+        if self._health.untroubled and (choice := self._untroubled.get(exchange.model)) is not None:
             return choice
-        plan = named_plan(model, self.routes, self._providers)
+        chooser = self._choosers.get(exchange.model)
+        if chooser is not None:
+            return chooser(exchange)
+        plan = provider_plan(exchange.model, self._providers)
         return self._choose(plan) if plan is not None else None
 
     async def look_up(self, model: str) -> Choice:
@@ -110,6 +156,9 @@ class Current:
         if self._health.untroubled:
             return Choice(plan.route, in_order(plan.strategy, plan.targets, self._chance))
         return choose(plan, self.standing, self._chance)
+
+    def _nobody_answers(self, route: str, targets: Iterable[Target]) -> Choice:
+        return choose(Plan(route, "priority", tuple(map(RouteTarget, targets))), self.standing, self._chance)
 
     async def _offered(self, model: str) -> Plan:
         offers = await self._directory.offers(list(self.endpoints), self.local_models)

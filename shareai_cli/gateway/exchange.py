@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -31,6 +31,9 @@ NO_CACHE = (b"cache-control", b"no-cache")
 JSON_LINE = b"content-type: application/json\r\n"
 """`JSON_TYPE`, ready to be sent."""
 
+CLIENT_LEFT = 499
+"""The status in the accounts of a request whose client left before its reply (nginx's number)."""
+
 LONGEST_MODEL = 256
 """Characters of a model's name."""
 
@@ -46,7 +49,7 @@ class Choice(Struct, frozen=True):
     """
 
     route: str
-    targets: tuple[Target, ...]
+    targets: Collection[Target]
     returns_at: float = 0.0
     reason: str = ""
     is_missing: bool = False

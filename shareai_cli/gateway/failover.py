@@ -6,7 +6,7 @@ Deciding is the router's and health's part; here is only the acting. The last st
 from __future__ import annotations
 
 import math
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,8 +32,11 @@ MISSING = (404, 410)
 class Surroundings(Protocol):
     """What this stage asks of the configuration in force. What is known is answered without a wait."""
 
-    def route(self, model: str) -> Choice | None:
-        """Return the targets that a model means; None where that has to be looked up."""
+    def route(self, exchange: Exchange) -> Choice | None:
+        """Return the targets of a request by its model; None where that has to be looked up.
+
+        Raises `NoTargetFits` where none of a route's can serve what is asked for.
+        """
 
     async def look_up(self, model: str) -> Choice:
         """Return the targets that a model means after asking who offers it; raises `UnknownModel`."""
@@ -68,10 +71,11 @@ class Failover:
     async def handle(self, exchange: Exchange) -> Reply:
         """Answer from the first target that can; raises `NoTargetLeft` where none can.
 
-        Raises `UnknownModel` where each said that it has no such model.
+        Raises `UnknownModel` where each said that it has no such model, `NoTargetFits` where none can do what
+        is asked for.
         """
-        surroundings, health, model = self._surroundings, self._health, exchange.model
-        choice = surroundings.route(model) or await surroundings.look_up(model)
+        surroundings, health = self._surroundings, self._health
+        choice = surroundings.route(exchange) or await surroundings.look_up(exchange.model)
         exchange.route = choice.route
         exchange.accounts.begin(exchange)
         self._retries.count_request()
@@ -175,7 +179,7 @@ class Failover:
             message, hint="'shareai status' shows the state of every target.", retry_after=wait
         )
 
-    def _returns_at(self, targets: Sequence[Target]) -> float:
+    def _returns_at(self, targets: Collection[Target]) -> float:
         """Return when one of the targets may be asked again: an ejected one may at once, as the least bad."""
         standings = [self._surroundings.standing(target) for target in targets]
         return min(one.until if one.state in LEFT_ALONE else 0.0 for one in standings)

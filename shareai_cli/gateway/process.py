@@ -149,6 +149,7 @@ class GatewayProcess:
             learned=OfferedModels(start.paths.offered_file).learn,
             observe=observe,
             notice=self.notice,
+            facts=FactBook(),
         )
         closing.push_async_callback(gateway.close)
         token = Secret(secrets.token_urlsafe(32))

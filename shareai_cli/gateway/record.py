@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 from shareai_cli.errors import ShareAIError
 from shareai_cli.gateway.exchange import (
+    CLIENT_LEFT,
     Exchange,
     Handler,
     Reply,
@@ -20,9 +21,6 @@ from shareai_cli.gateway.exchange import (
 from shareai_cli.ledger import Closed, Ledger, Opened, public_id
 from shareai_cli.types import Clock, Outcome
 from shareai_cli.wire.refusal import refusal
-
-CLIENT_LEFT = 499
-"""The status in the accounts of a request whose client left before its reply (nginx's number)."""
 
 FINGERPRINT_BYTES = 8
 
@@ -53,21 +51,21 @@ class Recorder:
                 reply = refusal(error)
                 exchange.status = reply.status
                 exchange.error_code = error.code or error.type
-                self.settle(exchange, outcome_of(error))
+                exchange.accounts.settle(exchange, outcome_of(error))
             except asyncio.CancelledError:
                 exchange.status = CLIENT_LEFT
-                self.settle(exchange, Outcome.CANCELLED)
+                exchange.accounts.settle(exchange, Outcome.CANCELLED)
                 raise
             except Exception:
                 exchange.status = 500
                 exchange.error_code = "internal_error"
-                self.settle(exchange, Outcome.FAILED)
+                exchange.accounts.settle(exchange, Outcome.FAILED)
                 raise
             else:
                 exchange.status = reply.status
                 if isinstance(reply.body, bytes):
                     # An error that a stage hands back instead of raising it is the upstream's own.
-                    self.settle(exchange, Outcome.OK if reply.status < 400 else Outcome.REJECTED)
+                    exchange.accounts.settle(exchange, Outcome.OK if reply.status < 400 else Outcome.REJECTED)
             reply.lines += identification(exchange)
             return reply
 

@@ -30,8 +30,16 @@ class Plan(Struct, frozen=True):
 def named_plan(model: str, routes: Mapping[str, RouteSettings], providers: Collection[str]) -> Plan | None:
     """Resolve a route's name, or `provider/model`; None where the name is neither."""
     route = routes.get(model)
-    if route is not None:
-        return Plan(route.name, route.strategy, route.targets)
+    return route_plan(route) if route is not None else provider_plan(model, providers)
+
+
+def route_plan(route: RouteSettings) -> Plan:
+    """Return what a route's name means."""
+    return Plan(route.name, route.strategy, route.targets)
+
+
+def provider_plan(model: str, providers: Collection[str]) -> Plan | None:
+    """Resolve `provider/model`; None where the name is something else."""
     provider, slash, rest = model.partition("/")
     if slash and rest and provider in providers:
         return Plan(model, "priority", (RouteTarget(Target(provider, rest)),))
