@@ -10,6 +10,7 @@ from shareai_cli.config.load import HOST_VARIABLE, PORT_VARIABLE, load, load_tex
 from shareai_cli.config.preset import Blank, KeyStyle, Preset
 from shareai_cli.config.sections import parse_target
 from shareai_cli.config.settings import (
+    CacheSettings,
     Conditions,
     Header,
     LocalSettings,
@@ -30,6 +31,7 @@ __all__ = [
     "PORT_VARIABLE",
     "Authority",
     "Blank",
+    "CacheSettings",
     "Conditions",
     "Egress",
     "Header",

@@ -80,6 +80,7 @@ def describe_route(route: RouteSettings) -> dict[str, Any]:
         "private": route.private,
         "fit": route.fit,
         **_conditions(route.conditions),
+        "cache": msgspec.to_builtins(route.cache),
         "targets": [_describe_target(one) for one in route.targets],
     }
 

@@ -21,6 +21,9 @@ Preference = Literal["own", "cloud"]
 PLAIN: Final = ("priority", "weighted")
 """Strategies that go by the configuration alone."""
 
+MOST_PLAIN: Final = 32
+"""Targets that can be looked at one by one for every request."""
+
 MEBIBYTE = 1 << 20
 
 
@@ -129,6 +132,19 @@ class OwnPrice(Struct, frozen=True):
 ANY: Final = Conditions()
 
 
+class CacheSettings(Struct, frozen=True):
+    """`cache` of a route: how long and how much of its replies is kept for requests that are equal."""
+
+    age: float
+    """Seconds up to which a reply is given again."""
+    size: int = 64 * MEBIBYTE
+    """Bytes of replies in memory."""
+    disk: int = 0
+    """Bytes of replies in a file, where they outlast the process; 0 writes none there."""
+    shared: bool = False
+    """Whether a reply to one team is given to all others, too."""
+
+
 class RouteTarget(Struct, frozen=True):
     """One target of a route."""
 
@@ -153,11 +169,18 @@ class RouteSettings(Struct, frozen=True):
     """Whether requests go only to targets that can serve them: context, tools, vision, JSON schema."""
     conditions: Conditions = ANY
     """What every request is taken to need, whatever it shows."""
+    cache: CacheSettings | None = None
+    """None keeps nothing."""
 
     @property
     def is_plain(self) -> bool:
         """Whether the order depends on nothing that is in a request, measured or known of the models."""
-        return self.strategy in PLAIN and self.prefer is None and not (self.private or self.fit)
+        return (
+            self.strategy in PLAIN
+            and self.prefer is None
+            and not (self.private or self.fit)
+            and len(self.targets) <= MOST_PLAIN
+        )
 
 
 class LocalSettings(Struct, frozen=True):

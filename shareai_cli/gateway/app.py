@@ -13,7 +13,7 @@ import msgspec
 from shareai_cli.config import Settings
 from shareai_cli.errors import MethodNotAllowed, ShareAIError, UnknownPath
 from shareai_cli.gateway.auth import Keys, auth
-from shareai_cli.gateway.cache import cache
+from shareai_cli.gateway.cache import Cache
 from shareai_cli.gateway.current import Current
 from shareai_cli.gateway.exchange import (
     JSON_TYPE,
@@ -35,7 +35,7 @@ from shareai_cli.gateway.record import Observe, Recorder, request_id
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
-from shareai_cli.ledger import Ledger, RequestIds
+from shareai_cli.ledger import Ledger, Replies, RequestIds
 from shareai_cli.types import NODE, Clock, WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.refusal import refusal
@@ -62,6 +62,7 @@ class Gateway:
         observe: Observe,
         notice: Callable[[str], None] | None = None,
         facts: Facts | None = None,
+        replies: Replies | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
     ) -> None:
@@ -86,27 +87,31 @@ class Gateway:
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
         self._recorder = Recorder(ledger, clock, observe)
-        self._path = self._compose(self._recorder, wall_clock)
+        self.cache = Cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
+        self.cache.take_up(settings.routes)
+        self._failover = Failover(
+            self.current,
+            Upstream(clock, wall_clock),
+            self.health,
+            RetryBudget(clock),
+            clock,
+        ).handle
+        self._path = self._compose()
         self._posts: dict[str, Respond] = {"/v1/chat/completions": self._chat_completions}
         self._pages: dict[str, Respond] = {"/v1/models": self._models, "/healthz": self._healthz}
 
-    def _compose(self, recorder: Recorder, wall_clock: WallClock) -> Handler:
+    def _compose(self) -> Handler:
         """Return the whole path of a request, the stages in the order in which it meets them."""
         stages: list[Stage] = [
-            recorder,
+            self._recorder,
             auth(self.keys),
             understand,
             limits,
-            cache,
             keep_alive(lambda: self.current.settings.server.keep_alive_comments),
         ]
-        handler: Handler = Failover(
-            self.current,
-            Upstream(self._clock, wall_clock),
-            self.health,
-            RetryBudget(self._clock),
-            self._clock,
-        ).handle
+        if self.cache.is_on:
+            stages.append(self.cache.stage)
+        handler: Handler = self._failover
         for stage in reversed(stages):
             handler = stage(handler)
         return handler
@@ -124,13 +129,17 @@ class Gateway:
         """End the gateway's tasks and connections; the ledger and the fleet are their owner's to close."""
         await self._prober.close()
         await self.directory.close()
+        await self.cache.close()
         for pool in self.current.pools():
             await pool.close()
 
     async def replace(self, settings: Settings) -> None:
         """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""
         boards = await asyncio.to_thread(self.current.build_boards, settings)
-        for pool in self.current.replace(settings, boards):
+        unused = self.current.replace(settings, boards)
+        self.cache.take_up(settings.routes)
+        self._path = self._compose()
+        for pool in unused:
             await pool.close()
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response]:

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from shareai_cli.client import LocalProcess
 from shareai_cli.config import (
+    CacheSettings,
     Egress,
     ProviderSettings,
     RouteSettings,
@@ -31,7 +32,7 @@ from shareai_cli.config import (
 from shareai_cli.errors import ModelUnavailable, Overloaded
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.fleet import Fleet
-from shareai_cli.ledger import Closed, Ledger, LedgerState, Opened
+from shareai_cli.ledger import Closed, Ledger, LedgerState, Opened, Replies
 from shareai_cli.secrets import Secret, SecretReference
 from shareai_cli.types import Caller, LocalModel, Target
 from shareai_cli.wire.client import Pool
@@ -171,6 +172,8 @@ class Gate:
         routes: Mapping[str, Sequence[str]] | None = None,
         keys: Mapping[str, int] | None = None,
         strategy: str = "priority",
+        cache: CacheSettings | None = None,
+        replies: Replies | None = None,
         comments: float = 0.0,
         ledger: FakeLedger | None = None,
         catalogue: Callable[[str], Collection[str]] = lambda name: (),
@@ -179,7 +182,7 @@ class Gate:
         **provider: Any,
     ) -> None:
         """`upstreams` are providers by name, `keys` how many each has (1), `price_as` where their prices are
-        looked up, `provider` further settings."""
+        looked up, `cache` what every route keeps, `replies` the file for it, `provider` further settings."""
         self.clock = FakeClock()
         self.ledger = ledger or FakeLedger()
         self.fleet = FakeFleet()
@@ -208,7 +211,9 @@ class Gate:
             server=ServerSettings(keep_alive_comments=comments),
             providers=providers,
             routes={
-                name: RouteSettings(name, cast(Any, strategy), tuple(map(_route_target, targets)))
+                name: RouteSettings(
+                    name, cast(Any, strategy), tuple(map(_route_target, targets)), cache=cache
+                )
                 for name, targets in (routes or {}).items()
             },
         )
@@ -221,6 +226,7 @@ class Gate:
             catalogue=catalogue,
             observe=self.observed.append,
             notice=self.notices.append,
+            replies=replies,
             clock=self.clock,
             wall_clock=lambda: NOW + self.clock() - 1000.0,
         )
