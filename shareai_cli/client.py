@@ -26,6 +26,7 @@ from shareai_cli.errors import (
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
+    CacheUse,
     Grouping,
     KeyInfo,
     ModelListing,
@@ -125,6 +126,12 @@ class Admin(Protocol):
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """Record a machine, in place of what was known of it."""
 
+    def cache_use(self) -> Sequence[CacheUse]:
+        """Return what is kept of replies, by route; without a gateway, what is in the file."""
+
+    def clear_cache(self, route: str | None) -> Sequence[CacheUse]:
+        """Forget every reply, or those of a route, and return what there was; may raise `UsageError`."""
+
 
 class GatewayAdmin(Admin, Protocol):
     """What only a running gateway can tell."""
@@ -174,6 +181,10 @@ class _Refusal(Struct):
 
 class _Keys(Struct):
     keys: list[KeyInfo]
+
+
+class _Caches(Struct):
+    caches: list[CacheUse]
 
 
 class _Nodes(Struct):
@@ -246,6 +257,15 @@ class HttpAdmin:
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """See `Admin`."""
         return self._ask("POST", "/nodes", NodeInfo, content=msgspec.json.encode(node))
+
+    def cache_use(self) -> Sequence[CacheUse]:
+        """See `Admin`."""
+        return self._ask("GET", "/cache", _Caches).caches
+
+    def clear_cache(self, route: str | None) -> Sequence[CacheUse]:
+        """See `Admin`."""
+        query = {"route": route} if route is not None else {}
+        return self._ask("DELETE", "/cache", _Caches, params=query).caches
 
     def _ask(self, method: str, path: str, kind: type[Answer], **options: Any) -> Answer:
         headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}

@@ -40,6 +40,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "model": "Add, list and remove models of this machine.",
             "route": "Add, list, show and remove routes: public model names.",
             "key": "Create, list and revoke the keys of clients.",
+            "cache": "Show what is kept of replies, and forget it.",
             "node": "Register this machine's models, list nodes.",
             "config": "Check and show the configuration.",
         },

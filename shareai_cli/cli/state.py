@@ -89,9 +89,9 @@ def find_running(paths: Paths) -> HttpAdmin | None:
 def _own(paths: Paths, closing: ExitStack) -> Admin:
     from shareai_cli.catalog.prices import PriceBook
     from shareai_cli.gateway.administration import Administration
-    from shareai_cli.ledger import Ledger
+    from shareai_cli.ledger import Ledger, Replies
 
     with Progress("Taking in what the journal holds"):
         ledger = Ledger.open(paths, PriceBook)
     closing.callback(ledger.close)
-    return Administration(ledger)
+    return Administration(ledger, Replies(paths.replies))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -26,7 +26,7 @@ from shareai_cli.errors import (
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
-from shareai_cli.types import Grouping, KeyInfo, ModelListing, NodeRegistration
+from shareai_cli.types import CacheUse, Grouping, KeyInfo, ModelListing, NodeRegistration
 from shareai_cli.wire.message import Request, Response
 
 PREFIX = "/admin/v1"
@@ -43,9 +43,23 @@ class _KeyName(Struct, frozen=True):
     name: str
 
 
+class _CacheQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    route: str | None = None
+
+
 class _UsageQuery(Struct, frozen=True):
     by: Grouping | None = None
     since_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
+
+
+class Caches(Protocol):
+    """The caches of the routes."""
+
+    async def use(self) -> Sequence[CacheUse]:
+        """Return what is kept, by route."""
+
+    async def clear(self, route: str | None = None) -> Sequence[CacheUse]:
+        """Forget every reply, or those of a route, and return what there was; raises `UsageError`."""
 
 
 class AdminApi:
@@ -59,6 +73,7 @@ class AdminApi:
         token: Secret,
         admin: Admin,
         *,
+        cache: Caches,
         status: Callable[[], Awaitable[Status]],
         reload: Callable[[], Awaitable[str | None]],
         config: Callable[[], Mapping[str, Any]],
@@ -69,6 +84,7 @@ class AdminApi:
     ) -> None:
         self._authorization = f"Bearer {token.reveal()}".encode()
         self._admin = admin
+        self._cache = cache
         self._status = status
         self._reload = reload
         self._config = config
@@ -86,6 +102,7 @@ class AdminApi:
             "/models": {"GET": self._list_models},
             "/nodes": {"GET": self._list_nodes, "POST": self._register_node},
             "/usage": {"GET": self._usage},
+            "/cache": {"GET": self._cache_use, "DELETE": self._clear_cache},
             "/events": {"GET": self._events},
         }
 
@@ -159,9 +176,16 @@ class AdminApi:
         return await asyncio.to_thread(self._admin.register_node, _decode(request, NodeRegistration))
 
     async def _usage(self, request: Request) -> object:
-        asked = _usage_query(request.query)
+        asked = _query(request, _UsageQuery)
         await self._settled()
         return await asyncio.to_thread(self._admin.usage, asked.by, asked.since_ms)
+
+    async def _cache_use(self, _request: Request) -> Mapping[str, object]:
+        return {"caches": await self._cache.use()}
+
+    async def _clear_cache(self, request: Request) -> Mapping[str, object]:
+        asked = _query(request, _CacheQuery)
+        return {"caches": await self._cache.clear(asked.route)}
 
     async def _get_request(self, request: Request) -> object:
         await self._settled()
@@ -179,12 +203,13 @@ def _decode(request: Request, kind: type[Body]) -> Body:
         raise MalformedRequest(f"The body is not what {request.path[:100]} takes: {error}.") from None
 
 
-def _usage_query(query: str) -> _UsageQuery:
+def _query(request: Request, kind: type[Body]) -> Body:
+    query = request.query
     try:
         values = dict(parse_qsl(query, strict_parsing=bool(query), max_num_fields=8))
-        return msgspec.convert(values, _UsageQuery, strict=False)
+        return msgspec.convert(values, kind, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
-        raise MalformedRequest(f"The query takes 'by' and 'since_ms': {error}.") from None
+        raise MalformedRequest(f"The query is not what {request.path[:100]} takes: {error}.") from None
 
 
 def _refusal(error: ShareAIError) -> Response:

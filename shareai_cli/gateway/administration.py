@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from shareai_cli.client import LAST_REQUEST, NewKey
-from shareai_cli.errors import UsageError
-from shareai_cli.ledger import Ledger, find, number_of, recent, row_under_way, usage_report
+from shareai_cli.errors import StateError, UsageError
+from shareai_cli.ledger import Ledger, Replies, find, number_of, recent, row_under_way, usage_report
+from shareai_cli.ledger.replies import no_such_cache
 from shareai_cli.secrets import CLIENT_KEY_PREFIX, digest, new_client_key
-from shareai_cli.types import Grouping, KeyInfo, NodeInfo, NodeRegistration, RequestRow, UsageReport
+from shareai_cli.types import CacheUse, Grouping, KeyInfo, NodeInfo, NodeRegistration, RequestRow, UsageReport
 
 SHOWN = len(CLIENT_KEY_PREFIX) + 4
 """Characters of a key that lists show, so that a person can tell which one it is."""
 
 
 class Administration:
-    """`client.Admin` over an open ledger; its calls may wait for the disk."""
+    """`client.Admin` over an open ledger and the file of kept replies; its calls may wait for the disk."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, replies: Replies) -> None:
         self._ledger = ledger
+        self._replies = replies
 
     def __repr__(self) -> str:
         return f"<Administration of {self._ledger!r}>"
@@ -58,6 +62,34 @@ class Administration:
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """Record a machine, in place of what was known of it."""
         return self._ledger.store.register_node(node.name, node.facts, node.models)
+
+    def cache_use(self) -> Sequence[CacheUse]:
+        """Return what is in the file of kept replies, by route; raises `StateError`."""
+        with self._kept_replies() as replies:
+            stored = replies.stored()
+        return [CacheUse(one.route, stored_replies=one.replies, stored_size=one.size) for one in stored]
+
+    def clear_cache(self, route: str | None) -> Sequence[CacheUse]:
+        """Delete what is in the file, or what is a route's; raises `UsageError` where there is none of it."""
+        uses = self.cache_use()
+        cleared = [one for one in uses if route in (None, one.route)]
+        if route is not None and not cleared:
+            raise no_such_cache(route, [one.route for one in uses])
+        with self._kept_replies() as replies:
+            replies.clear(route)
+        return cleared
+
+    @contextmanager
+    def _kept_replies(self) -> Iterator[Replies]:
+        try:
+            yield self._replies
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(
+                f"The file of kept replies cannot be used: {error}.",
+                hint="It may be deleted: what it holds can be asked for again.",
+            ) from None
+        finally:
+            self._replies.close()
 
     def _ended(self, request: str) -> RequestRow | None:
         store = self._ledger.store

@@ -37,7 +37,7 @@ from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, local_models
 from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.request_line import RequestLines
-from shareai_cli.ledger import Closed, Ledger
+from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret, digest, write_private
@@ -150,6 +150,7 @@ class GatewayProcess:
             observe=observe,
             notice=self.notice,
             facts=FactBook(),
+            replies=Replies(start.paths.replies),
         )
         closing.push_async_callback(gateway.close)
         token = Secret(secrets.token_urlsafe(32))
@@ -186,7 +187,8 @@ class GatewayProcess:
 
     def _first_key(self, ledger: Ledger) -> tuple[Secret | None, Path | None]:
         """Make the first key where there never was one; return it, or the file into which it went."""
-        admin, file = Administration(ledger), self._start.paths.first_key_file
+        paths = self._start.paths
+        admin, file = Administration(ledger, Replies(paths.replies)), paths.first_key_file
         if admin.list_keys():
             return None, file if _holds_valid_key(file, ledger) else None
         made = Secret(admin.create_key(FIRST_KEY).key)
@@ -208,7 +210,8 @@ class GatewayProcess:
 
         return AdminApi(
             token,
-            Administration(ledger),
+            Administration(ledger, Replies(self._start.paths.replies)),
+            cache=gateway.cache,
             status=self.status,
             reload=self._reload,
             config=lambda: describe(gateway.current.settings),

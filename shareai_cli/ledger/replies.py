@@ -18,6 +18,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from shareai_cli.errors import UsageError
+from shareai_cli.nearest import nearest
+
 Fields = tuple[tuple[bytes, bytes], ...]
 
 VERSION: Final = 1
@@ -105,6 +108,11 @@ class Replies:
     def __repr__(self) -> str:
         return f"<Replies {self._path}>"
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self._path.exists()
+
     def find(self, key: bytes, since_ms: int, until_ms: int) -> KeptReply | None:
         """Return a reply that was kept from `since_ms` to `until_ms`."""
         with self._transaction() as connection:
@@ -136,7 +144,7 @@ class Replies:
 
     def stored(self) -> list[Stored]:
         """Return what the file holds, by route; nothing where there is none."""
-        if not self._path.exists():
+        if not self.exists:
             return []
         with self._transaction() as connection:
             rows = connection.execute("SELECT route, replies, size FROM totals WHERE replies ORDER BY route")
@@ -144,7 +152,7 @@ class Replies:
 
     def clear(self, route: str | None = None) -> None:
         """Delete every reply, or those of a route."""
-        if not self._path.exists():
+        if not self.exists:
             return
         if route is None:
             with self._lock:
@@ -219,6 +227,16 @@ class Replies:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def no_such_cache(route: str, known: list[str]) -> UsageError:
+    """Say that a route keeps nothing, and name the nearest that does."""
+    near = nearest(route, known)
+    shown = route if len(route) <= 100 else route[:97] + "..."
+    return UsageError(
+        f"There is no cache of a route '{shown}'.",
+        hint=f"Did you mean '{near}'?" if near else "'shareai cache stats' shows which routes have one.",
+    )
 
 
 class _OtherVersionError(sqlite3.DatabaseError):

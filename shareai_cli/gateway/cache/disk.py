@@ -62,6 +62,8 @@ class Disk:
 
     def retain(self, routes: Collection[str]) -> None:
         """Delete the replies of all other routes, soon."""
+        if not self._replies.exists:
+            return
         self._thread.submit(self._replies.retain, routes).add_done_callback(self._check)
 
     async def close(self) -> None:

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from shareai_cli.config import RouteSettings
-from shareai_cli.errors import UsageError
 from shareai_cli.gateway.cache.disk import Disk, Notice
 from shareai_cli.gateway.cache.recording import Room
 from shareai_cli.gateway.cache.route import RouteCache
 from shareai_cli.gateway.exchange import Exchange, Handler, Replying
 from shareai_cli.ledger import Replies
-from shareai_cli.nearest import nearest
+from shareai_cli.ledger.replies import no_such_cache
 from shareai_cli.types import CacheUse, WallClock
 
 UNDER_WAY_BYTES = 64 << 20
@@ -101,13 +100,3 @@ class Cache:
         """Write what waits to be written."""
         if self._disk is not None:
             await self._disk.close()
-
-
-def no_such_cache(route: str, known: list[str]) -> UsageError:
-    """Say that a route keeps nothing, and name the nearest that does."""
-    near = nearest(route, known)
-    shown = route if len(route) <= 100 else route[:97] + "..."
-    return UsageError(
-        f"There is no cache of a route '{shown}'.",
-        hint=f"Did you mean '{near}'?" if near else "'shareai cache stats' shows which routes have one.",
-    )
