@@ -21,6 +21,7 @@ from shareai_cli.errors import (
     LedgerUnavailable,
     Overloaded,
     ShareAIError,
+    UnknownModel,
     UsageError,
 )
 from shareai_cli.paths import Paths
@@ -33,6 +34,7 @@ from shareai_cli.types import (
     NodeInfo,
     NodeRegistration,
     RequestRow,
+    RouteExplanation,
     UsageReport,
 )
 
@@ -142,6 +144,9 @@ class GatewayAdmin(Admin, Protocol):
     def reload(self) -> str | None:
         """Have the configuration file read now; returns why it is not in force, None where it is."""
 
+    def explain_route(self, body: bytes) -> RouteExplanation:
+        """Tell what would become of a chat completion's request, which is not sent on."""
+
     def list_models(self) -> ModelListing:
         """Return everything that can be asked for; may wait for providers, which have some seconds."""
 
@@ -193,7 +198,14 @@ class _Nodes(Struct):
 
 _ERRORS: Final[Mapping[str | None, type[ShareAIError]]] = {
     error.code: error
-    for error in (AuthenticationFailed, ConfigurationError, LedgerUnavailable, Overloaded, UsageError)
+    for error in (
+        AuthenticationFailed,
+        ConfigurationError,
+        LedgerUnavailable,
+        Overloaded,
+        UnknownModel,
+        UsageError,
+    )
 }
 
 Answer = TypeVar("Answer")
@@ -223,6 +235,10 @@ class HttpAdmin:
     def reload(self) -> str | None:
         """See `GatewayAdmin`."""
         return self._ask("POST", "/reload", _Reloaded, content=b"{}").problem
+
+    def explain_route(self, body: bytes) -> RouteExplanation:
+        """See `GatewayAdmin`."""
+        return self._ask("POST", "/routes/explain", RouteExplanation, content=body)
 
     def list_models(self) -> ModelListing:
         """See `GatewayAdmin`."""

@@ -296,6 +296,46 @@ class ModelInfo(Struct, frozen=True):
         return "" if self.kind == "route" else self.id.partition("/")[0]
 
 
+class TargetPlace(Struct, frozen=True):
+    """Where a target comes for a request, and what is known of it; None is unknown, never zero."""
+
+    target: str
+    """`provider/model`."""
+    place: int | None
+    """1 is asked first; None is not asked."""
+    reason: str
+    """Why it is out, or what is not known of it; empty where there is nothing to say."""
+    cost_nano: int | None
+    """Nano-dollars that the request is expected to cost there."""
+    answer_tokens: int
+    """Tokens that its answer is expected to have."""
+    weight: int = 1
+    cached_share: float | None = None
+    """What of prompts came from its cache lately, from 0 to 1."""
+    context: int | None = None
+    """Tokens."""
+    in_flight: int = 0
+    """Requests that are under way there."""
+    first_token_us: int | None = None
+    tokens_per_second: float | None = None
+
+
+class RouteExplanation(Struct, frozen=True):
+    """What would become of a request: its targets in the order in which they would be asked, and the others."""
+
+    model: str
+    """What was asked for."""
+    route: str
+    strategy: str
+    prefer: str | None
+    private: bool
+    prompt_tokens: int
+    """As estimated from the prompt's length."""
+    is_live: bool
+    """Whether a running gateway told how targets stand, how fast and how busy they are."""
+    targets: tuple[TargetPlace, ...]
+
+
 class ModelListing(Struct, frozen=True):
     """Everything that can be asked for: routes, this machine's models, each provider's; and what is amiss."""
 

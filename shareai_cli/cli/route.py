@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from shareai_cli.config import RouteSettings, RouteTarget
 
 app = new_app(
-    "Add, list, show and remove routes: public model names.",
+    "Add, list, show, explain and remove routes: public model names.",
     example="shareai route add chat openai/gpt-5-mini node/qwen3-8b-q4",
 )
 
@@ -43,9 +44,21 @@ def add(
         ),
     ],
     strategy: Annotated[
-        Literal["priority", "weighted"] | None,
-        typer.Option("--strategy", help="priority asks in this order; weighted spreads by weight."),
+        Literal["priority", "weighted", "cheapest", "fastest", "least-busy", "sticky"] | None,
+        typer.Option(
+            "--strategy",
+            help="priority asks in this order; weighted spreads by weight; cheapest goes by what a request "
+            "is expected to cost, fastest by what was measured, least-busy by what is under way; sticky keeps "
+            "a conversation where its prompt is cached.",
+        ),
     ] = None,
+    prefer: Annotated[
+        Literal["own", "cloud"] | None,
+        typer.Option("--prefer", help="Ask your own machines first, or the clouds, whatever the strategy."),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Requests never leave your own machines.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Declare a route in the configuration file, in place of one that has the name.
@@ -57,12 +70,14 @@ def add(
     _refuse_repeated(parsed)
     chosen = strategy or ("weighted" if any(one.weight != 1 for one in parsed) else "priority")
     replaced = name in run.settings().routes
-    settings = run.editor().add_route(name, parsed, strategy=chosen)
+    settings = run.editor().add_route(name, parsed, strategy=chosen, prefer=prefer, private=private)
     if as_json:
         print_json({"route": _describe(settings.routes[name]), "replaced": replaced, "file": settings.source})
         return
     verb = "replaced" if replaced else "added"
-    print_line(f"Route {name} {verb}: {chosen} {_targets_in_words(settings.routes[name])}.")
+    print_line(
+        f"Route {name} {verb}: {_rule(settings.routes[name])} {_targets_in_words(settings.routes[name])}."
+    )
 
 
 @command(app, "list", example="shareai route list")
@@ -76,7 +91,7 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
     else:
         print_table(
             ("NAME", "STRATEGY", "TARGETS"),
-            [(one.name, one.strategy, _targets_in_words(one)) for one in routes.values()],
+            [(one.name, _rule(one), _targets_in_words(one)) for one in routes.values()],
         )
 
 
@@ -94,12 +109,45 @@ def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False
         print_json({"route": _describe(route)})
         return
     print_table(
-        ("TARGET", "WEIGHT" if route.strategy == "weighted" else "ORDER"),
+        ("TARGET", "WEIGHT" if _has_weights(route) else "ORDER"),
         [
-            (one.target.name, one.weight if route.strategy == "weighted" else place)
+            (one.target.name, one.weight if _has_weights(route) else place)
             for place, one in enumerate(route.targets, 1)
         ],
     )
+
+
+@command(app, "explain", example="shareai route explain chat --prompt question.txt")
+def explain(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A route, provider/model or a model's id.", autocompletion=known.routes
+        ),
+    ],
+    prompt: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompt",
+            metavar="FILE",
+            help="A question as text, or a request as JSON with its messages and tools; - is stdin.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell whom a request would be sent to: each target, its place or why it is out, what it would cost.
+
+    Nothing is sent. A running gateway tells how targets stand, how busy and how fast they are; without one,
+    configuration and catalogue tell what they can.
+    """
+    from shareai_cli.cli.route_explanation import describe, explain_route, print_explanation, request_body
+
+    explained = explain_route(invocation(context), request_body(model, prompt))
+    if as_json:
+        print_json(describe(explained))
+    else:
+        print_explanation(explained)
 
 
 @command(app, "remove", example="shareai route remove chat")
@@ -147,9 +195,22 @@ def _refuse_repeated(targets: Sequence[RouteTarget]) -> None:
 
 
 def _targets_in_words(route: RouteSettings) -> str:
-    if route.strategy == "weighted":
+    if _has_weights(route):
         return ", ".join(f"{one.target.name}={one.weight}" for one in route.targets)
     return ", ".join(one.target.name for one in route.targets)
+
+
+def _has_weights(route: RouteSettings) -> bool:
+    """Whether weights count: always where they are the strategy, else where there are any."""
+    counts = route.strategy in ("sticky", "least-busy") and any(one.weight != 1 for one in route.targets)
+    return route.strategy == "weighted" or counts
+
+
+def _rule(route: RouteSettings) -> str:
+    """Return by what a route orders its targets, in words."""
+    preferred = f", {route.prefer} first" if route.prefer is not None else ""
+    private = ", private" if route.private else ""
+    return f"{route.strategy}{preferred}{private}"
 
 
 def _describe(route: RouteSettings) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from shareai_cli.config.preset import Preset
 from shareai_cli.config.provider import name_problem
 from shareai_cli.config.reading import decode, read_bytes, shown
 from shareai_cli.config.sections import ROUTE_NAME
-from shareai_cli.config.settings import RouteTarget, Settings, Strategy
+from shareai_cli.config.settings import Preference, RouteTarget, Settings, Strategy
 from shareai_cli.errors import ConfigurationError, StateError, UsageError
 from shareai_cli.nearest import nearest
 from shareai_cli.paths import absolute, make_private_folder
@@ -128,7 +128,13 @@ class Editor:
         return self._change(change)
 
     def add_route(
-        self, name: str, targets: Sequence[RouteTarget], *, strategy: Strategy = "priority"
+        self,
+        name: str,
+        targets: Sequence[RouteTarget],
+        *,
+        strategy: Strategy = "priority",
+        prefer: Preference | None = None,
+        private: bool = False,
     ) -> Settings:
         """Declare a route, in place of one that has the name already."""
 
@@ -139,6 +145,8 @@ class Editor:
             routes = _section(document, "routes")
             entry = routes[name] if name in routes else _entry(routes)
             entry["strategy"] = strategy
+            _set(entry, "prefer", prefer)
+            _set(entry, "private", private or None)
             entry["targets"] = _targets(targets)
             if name not in routes:
                 routes[name] = entry
@@ -327,6 +335,14 @@ def _section(document: Document, name: str) -> Any:
 def _entry(section: object) -> Any:
     """Return an empty table of the kind that the section takes."""
     return tomlkit.inline_table() if isinstance(section, InlineTable) else tomlkit.table()
+
+
+def _set(table: Any, key: str, value: object) -> None:
+    """Set a key, or take it out where the value is None."""
+    if value is not None:
+        table[key] = value
+    elif key in table:
+        del table[key]
 
 
 def _extend(table: Any, key: str, texts: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from shareai_cli.errors import (
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
-from shareai_cli.types import CacheUse, Grouping, KeyInfo, ModelListing, NodeRegistration
+from shareai_cli.types import CacheUse, Grouping, KeyInfo, ModelListing, NodeRegistration, RouteExplanation
 from shareai_cli.wire.message import Request, Response
 
 PREFIX = "/admin/v1"
@@ -78,6 +78,7 @@ class AdminApi:
         reload: Callable[[], Awaitable[str | None]],
         config: Callable[[], Mapping[str, Any]],
         models: Callable[[], Awaitable[ModelListing]],
+        explain_route: Callable[[bytes], Awaitable[RouteExplanation]],
         settled: Callable[[], Awaitable[None]],
         keys_changed: Callable[[], None],
         feed: Feed,
@@ -89,6 +90,7 @@ class AdminApi:
         self._reload = reload
         self._config = config
         self._models = models
+        self._explain_route = explain_route
         self._settled = settled
         self._keys_changed = keys_changed
         self._feed = feed
@@ -98,6 +100,7 @@ class AdminApi:
             "/keys": {"GET": self._list_keys, "POST": self._create_key},
             "/providers": {"GET": self._get_section},
             "/routes": {"GET": self._get_section},
+            "/routes/explain": {"POST": self._explain},
             "/config": {"GET": self._get_config},
             "/models": {"GET": self._list_models},
             "/nodes": {"GET": self._list_nodes, "POST": self._register_node},
@@ -165,6 +168,9 @@ class AdminApi:
     async def _get_section(self, request: Request) -> Mapping[str, Any]:
         section = request.path.rpartition("/")[2]
         return {section: self._config()[section]}
+
+    async def _explain(self, request: Request) -> RouteExplanation:
+        return await self._explain_route(request.body)
 
     async def _list_models(self, _request: Request) -> ModelListing:
         return await self._models()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -26,7 +27,7 @@ from shareai_cli.gateway.router import (
 from shareai_cli.gateway.strategies.board import Board
 from shareai_cli.gateway.strategies.candidates import Facts, NoFacts
 from shareai_cli.gateway.strategies.measurements import Measurements
-from shareai_cli.gateway.strategies.picker import Picker, build_boards
+from shareai_cli.gateway.strategies.picker import Picker, build_boards, plan_board
 from shareai_cli.types import NODE, Clock, Target
 from shareai_cli.wire.client import Pool
 
@@ -166,6 +167,16 @@ class Current:
         if plan is None:
             raise unknown_model(model, [*self.routes], self._providers, offers)
         return plan
+
+    async def board(self, model: str) -> Board:
+        """Return what a model's name means, to be explained; raises `UnknownModel`."""
+        board = self.boards.get(model)
+        if board is not None:
+            return board
+        plan = named_plan(model, self.routes, self._providers)
+        if plan is None:
+            plan = await self._offered(model)
+        return await asyncio.to_thread(plan_board, plan, self.settings, self.facts, self._clock)
 
     async def owner(self, model: str) -> str:
         """Return who serves a model that can be asked for under this name; raises `UnknownModel`."""

@@ -37,6 +37,7 @@ from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, local_models
 from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.request_line import RequestLines
+from shareai_cli.gateway.route_explainer import RouteExplainer
 from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
@@ -216,6 +217,7 @@ class GatewayProcess:
             reload=self._reload,
             config=lambda: describe(gateway.current.settings),
             models=Browser(gateway.current, gateway.directory, self.fleet, FactBook()).list_models,
+            explain_route=RouteExplainer(gateway.current).explain,
             settled=settled,
             keys_changed=lambda: gateway.keys.replace(ledger.store.active_keys()),
             feed=feed,

@@ -25,6 +25,10 @@ def test_a_route_is_added_shown_listed_and_removed(paths: Paths) -> None:
         {
             "name": "chat",
             "strategy": "priority",
+            "prefer": None,
+            "private": False,
+            "fit": False,
+            "cache": None,
             "targets": [
                 {"target": "openai/gpt-5-mini", "weight": 1},
                 {"target": "groq/meta/llama-3", "weight": 1},
@@ -63,7 +67,7 @@ def test_weights_make_a_route_weighted(paths: Paths) -> None:
         (("add", "chat", "openai/a=x"), "A weight is a whole number"),
         (("add", "chat", "openai/a=99999999999"), "A weight is a whole number"),
         (("add", "a/b", "openai/a"), "is not a route's name"),
-        (("add", "chat", "openai/a", "--strategy", "fastest"), "strategy"),
+        (("add", "chat", "openai/a", "--strategy", "quickest"), "strategy"),
         (("show", "chat"), "There is no route 'chat'"),
         (("remove", "chat"), "There is no route 'chat'"),
         (("lits",), "list"),

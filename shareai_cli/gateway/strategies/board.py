@@ -76,7 +76,10 @@ class Board:
         self.costs = ExpectedCosts(candidates, facts, measurements)
         self.measures = [measurements.of(one.target) for one in candidates]
         self.places: Mapping[Target, int] = {one.target: place for place, one in enumerate(candidates)}
-        self.order = self._order(_groups(route, candidates), clock)
+        self.groups = _groups(route, candidates)
+        self.eligible = tuple(sorted(place for group in self.groups for place in group))
+        """The places of those to which the route's requests may go at all."""
+        self.order = self._order(self.groups, clock)
         wanted = route.conditions
         self._needs = bits(wanted.tools, wanted.vision, wanted.json_schema, True)
         self._contexts = sorted({one.context for one in candidates if one.context} | {ASSUMED_CONTEXT})
@@ -127,13 +130,7 @@ class Board:
         most = max((rooms[place] for place in self.eligible), default=-1)
         return [grade if rooms[place] == most else CANNOT for place, grade in enumerate(able)]
 
-    @property
-    def eligible(self) -> Sequence[int]:
-        """The places of those to which the route's requests may go at all."""
-        return self._eligible
-
     def _order(self, groups: Groups, clock: Clock) -> Order:
-        self._eligible = tuple(sorted(place for group in groups for place in group))
         weights = [one.weight for one in self.candidates]
         measures = self.measures
 
@@ -146,7 +143,7 @@ class Board:
             case "weighted":
                 return Weighted(groups, weights)
             case "cheapest":
-                return Cheapest(groups, self.costs.of, self.costs.habit, clock)
+                return Cheapest(groups, self.costs.kind, self.costs.of, clock)
             case "fastest":
                 return Fastest(groups, lambda place: measures[place].seconds)
             case "least-busy":

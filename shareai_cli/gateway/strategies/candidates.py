@@ -77,16 +77,6 @@ class Candidate(Struct, frozen=True):
             found.append(f"has {self.context} tokens of context, and {context} are needed")
         return found
 
-    def cost(self, usage: Usage, facts: Facts) -> int | None:
-        """Return what such a use of it costs, in nano-dollars; None where no price is known."""
-        if self.price is not None:
-            prompt = usage.prompt + usage.cached + usage.cache_write
-            answer = usage.completion + usage.reasoning
-            return (prompt * self.price.prompt_nano + answer * self.price.completion_nano) // 10**6
-        if self.is_own:
-            return 0
-        return facts.cost_nano(self.price_as, self.target.model, usage) if self.price_as else None
-
 
 def candidates_of(targets: Sequence[RouteTarget], settings: Settings, facts: Facts) -> tuple[Candidate, ...]:
     """Return targets with what is known of them; reads the headers of this machine's models, and prices."""

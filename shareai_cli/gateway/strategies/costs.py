@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from msgspec import Struct
+
+from shareai_cli.config import OwnPrice
 from shareai_cli.gateway.strategies.candidates import Candidate, Facts
 from shareai_cli.gateway.strategies.measurements import TYPICAL_ANSWER, Measurements
 from shareai_cli.gateway.strategies.shape import Shape, rounded
 from shareai_cli.types import Usage
 
-EIGHTHS = 8
+EIGHTHS: Final = 8
 
 
-def expected_usage(shape: Shape, cached: float | None, answer: float | None) -> Usage:
-    """Return the tokens that a request is expected to take where so much is cached and answers are so long.
+class CostKind(Struct, frozen=True):
+    """All that a candidate's costs depend on beside the request: alike ones cost the same."""
 
-    All of them are rounded, as they are estimates: what is alike costs the same.
-    """
-    prompt = rounded(shape.prompt)
-    from_cache = prompt * round((cached or 0.0) * EIGHTHS) // EIGHTHS
-    tokens = rounded(max(1, int(answer if answer is not None else TYPICAL_ANSWER)))
-    if shape.longest is not None:
-        tokens = min(tokens, rounded(shape.longest))
-    return Usage(prompt - from_cache, from_cache, 0, tokens)
+    price: OwnPrice | None
+    """What is declared; else own machines cost nothing, and others what the prices of a provider say."""
+    is_own: bool
+    price_as: str
+    model: str
+    cached: int
+    """Eighths of a prompt that come from the target's cache, as measured."""
+    answer: int
+    """Tokens of an answer, as measured, rounded."""
 
 
 class ExpectedCosts:
@@ -33,23 +38,34 @@ class ExpectedCosts:
         self._facts = facts
         self._measures = [measurements.of(one.target) for one in candidates]
 
-    def habit(self, place: int) -> tuple[int, int]:
-        """Return what the costs of a candidate depend on beside the request, as coarsely as they do."""
-        measure = self._measures[place]
-        answer = measure.answer if measure.answer is not None else TYPICAL_ANSWER
-        return round((measure.cached or 0.0) * EIGHTHS), rounded(max(1, int(answer)))
+    def kind(self, place: int) -> CostKind:
+        """Return what the costs of a candidate depend on just now."""
+        one, measure = self._candidates[place], self._measures[place]
+        is_flat = one.is_own or one.price is not None
+        return CostKind(
+            one.price,
+            one.is_own,
+            "" if is_flat else one.price_as,
+            "" if is_flat else one.target.model,
+            round((measure.cached or 0.0) * EIGHTHS),
+            rounded(max(1, int(measure.answer if measure.answer is not None else TYPICAL_ANSWER))),
+        )
 
-    def of(self, shape: Shape) -> list[int | None]:
-        """Return nano-dollars for each candidate, None where no price is known."""
-        known: dict[tuple[object, ...], int | None] = {}
-        costs: list[int | None] = []
-        for one, measure in zip(self._candidates, self._measures, strict=True):
-            usage = expected_usage(shape, measure.cached, measure.answer)
-            if one.price is not None or one.is_own:
-                costs.append(one.cost(usage, self._facts))
-                continue
-            key = (one.price_as, one.target.model, usage)
-            if key not in known:
-                known[key] = one.cost(usage, self._facts)
-            costs.append(known[key])
-        return costs
+    def of(self, shape: Shape, kind: CostKind) -> int | None:
+        """Return nano-dollars that a request is expected to cost; None where no price is known."""
+        usage = expected_usage(shape, kind)
+        if kind.price is not None:
+            prompt = usage.prompt + usage.cached
+            return (prompt * kind.price.prompt_nano + usage.completion * kind.price.completion_nano) // 10**6
+        if kind.is_own:
+            return 0
+        return self._facts.cost_nano(kind.price_as, kind.model, usage) if kind.price_as else None
+
+
+def expected_usage(shape: Shape, kind: CostKind) -> Usage:
+    """Return the tokens that a request is expected to take. As they are estimates, they are rounded."""
+    prompt, answer = rounded(shape.prompt), kind.answer
+    cached = prompt * kind.cached // EIGHTHS
+    if shape.longest is not None:
+        answer = min(answer, rounded(shape.longest))
+    return Usage(prompt - cached, cached, 0, answer)

@@ -9,9 +9,10 @@ groups: nobody of a later one is before anybody of an earlier one.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
-from typing import Final, Protocol
+from math import inf
+from typing import Final, Generic, Protocol, TypeVar
 
 from shareai_cli.gateway.strategies.shape import Shape, rounded
 from shareai_cli.types import Clock
@@ -24,13 +25,17 @@ FRESH_SECONDS: Final = 60.0
 MOST_ORDERS: Final = 256
 
 DRAWS: Final = 64
-"""Draws that repeat one another before what is left is put in order one by one."""
+"""Draws that may repeat earlier ones, beside as many as were new, before what is left is sorted."""
 
 Groups = Sequence[tuple[int, ...]]
 Chance = Callable[[], float]
 """A random number in [0, 1)."""
 Rank = tuple[float, ...]
 """What a candidate is ranked by; the lowest comes first."""
+
+
+Kind = TypeVar("Kind", bound=Hashable)
+"""What a candidate's costs depend on; candidates of the same kind cost the same."""
 
 
 class Order(Protocol):
@@ -75,7 +80,7 @@ class Weighted:
     def _draw(self, group: tuple[int, ...], sums: list[int], chance: Chance) -> Iterator[int]:
         drawn: set[int] = set()
         repeated = 0
-        while len(drawn) < len(group) and repeated < DRAWS:
+        while len(drawn) * 2 < len(group) and repeated < DRAWS + len(drawn):
             place = group[bisect_right(sums, chance() * sums[-1])]
             if place in drawn:
                 repeated += 1
@@ -143,25 +148,29 @@ class Fastest(Ranked):
         return (1, 0.0) if seconds is None else (0, seconds)
 
 
-class Cheapest:
+class Cheapest(Generic[Kind]):
     """By what the request is expected to cost, those without a known price last.
 
-    Requests of nearly the same length share an order, for a minute, or until a candidate's habits change.
+    Candidates are of few kinds, each with its price and its habits; only these are put in order, once for all
+    requests of nearly the same length, for a minute, or until a candidate's habits change.
     """
 
     def __init__(
         self,
         groups: Groups,
-        costs: Callable[[Shape], Sequence[int | None]],
-        habit: Callable[[int], object],
+        kind: Callable[[int], Kind],
+        cost: Callable[[Shape, Kind], int | None],
         clock: Clock,
     ) -> None:
-        self._groups = groups
-        self._costs = costs
-        self._habit = habit
-        self._habits = {place: habit(place) for place in chain.from_iterable(groups)}
+        self._kind = kind
+        self._cost = cost
         self._clock = clock
-        self._orders: dict[tuple[int, int | None], tuple[int, ...]] = {}
+        self._group = {place: number for number, group in enumerate(groups) for place in group}
+        self._kinds = {place: kind(place) for place in self._group}
+        self._members: list[dict[Kind, list[int]]] = [{} for _ in groups]
+        for place, its in self._kinds.items():
+            self._members[self._group[place]].setdefault(its, []).append(place)
+        self._orders: dict[tuple[int, int | None], list[list[int]]] = {}
         self._until = 0.0
 
     def places(self, shape: Shape, warm: int | None, chance: Chance) -> Iterable[int]:
@@ -172,24 +181,32 @@ class Cheapest:
         key = (rounded(shape.prompt), rounded(shape.longest) if shape.longest is not None else None)
         order = self._orders.get(key)
         if order is None:
-            order = self._orders[key] = self._by_cost(shape)
-        return order
+            order = self._orders[key] = [
+                *chain.from_iterable(self._by_cost(one, shape) for one in self._members)
+            ]
+        return chain.from_iterable(order)
 
     def changed(self, place: int) -> None:
         """See `Order`."""
-        habit = self._habit(place)
-        if place in self._habits and self._habits[place] != habit:
-            self._habits[place] = habit
-            self._orders.clear()
+        former = self._kinds.get(place)
+        if former is None or (kind := self._kind(place)) == former:
+            return
+        members = self._members[self._group[place]]
+        members[former].remove(place)
+        if not members[former]:
+            del members[former]
+        insort(members.setdefault(kind, []), place)
+        self._kinds[place] = kind
+        self._orders.clear()
 
-    def _by_cost(self, shape: Shape) -> tuple[int, ...]:
-        costs = self._costs(shape)
-
-        def rank(place: int) -> tuple[bool, int]:
-            cost = costs[place]
-            return cost is None, cost or 0
-
-        return tuple(chain.from_iterable(sorted(group, key=rank) for group in self._groups))
+    def _by_cost(self, members: Mapping[Kind, list[int]], shape: Shape) -> Iterator[list[int]]:
+        """Yield the places of kinds that cost the same together, in the list's order, the cheapest first."""
+        alike: dict[float, list[list[int]]] = {}
+        for kind, places in members.items():
+            cost = self._cost(shape, kind)
+            alike.setdefault(inf if cost is None else cost, []).append(places)
+        for _, kinds in sorted(alike.items()):
+            yield kinds[0] if len(kinds) == 1 else sorted(chain.from_iterable(kinds))
 
 
 class Sticky:

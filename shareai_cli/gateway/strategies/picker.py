@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from shareai_cli.config import RouteSettings, Settings
 from shareai_cli.gateway.exchange import Choice, Exchange
 from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.router import Plan
 from shareai_cli.gateway.strategies.board import Board, StandingOf, able, choose
 from shareai_cli.gateway.strategies.candidates import Facts, candidates_of
 from shareai_cli.gateway.strategies.measurements import Flight, FollowedTargets, Measurements
@@ -90,6 +91,12 @@ def build_boards(
         for route in settings.routes.values()
         if not route.is_plain
     }
+
+
+def plan_board(plan: Plan, settings: Settings, facts: Facts, clock: Clock) -> Board:
+    """Return the board of what goes by its list alone: nothing is measured there."""
+    route = settings.routes.get(plan.route) or RouteSettings(plan.route, "priority", plan.targets)
+    return build_board(route, settings, facts, Measurements(clock), clock)
 
 
 def build_board(

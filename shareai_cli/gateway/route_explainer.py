@@ -1,0 +1,57 @@
+"""Explains how requests are routed: by a gateway's live figures, or by configuration and catalogue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from shareai_cli.config import Settings
+from shareai_cli.gateway.body import decode_fields, required_array, required_string
+from shareai_cli.gateway.current import Current
+from shareai_cli.gateway.exchange import LONGEST_MODEL
+from shareai_cli.gateway.models import Catalogue
+from shareai_cli.gateway.router import named_plan, offered_plan, unknown_model
+from shareai_cli.gateway.strategies.candidates import Facts
+from shareai_cli.gateway.strategies.explanation import explain
+from shareai_cli.gateway.strategies.picker import plan_board
+from shareai_cli.gateway.strategies.shape import Shape, shape_of
+from shareai_cli.types import NODE, Clock, RouteExplanation
+
+
+class RouteExplainer:
+    """Explains requests to a running gateway, none of which is sent on."""
+
+    def __init__(self, current: Current, clock: Clock = time.monotonic) -> None:
+        self._current = current
+        self._clock = clock
+
+    async def explain(self, body: bytes) -> RouteExplanation:
+        """Explain what would become of a chat completion's request; `UnknownModel`, `MalformedRequest`."""
+        model, shape = read_request(body)
+        board = await self._current.board(model)
+        return explain(model, shape, board, self._current.standing, self._clock())
+
+
+def explain_offline(
+    settings: Settings, body: bytes, facts: Facts, catalogue: Catalogue, clock: Clock = time.monotonic
+) -> RouteExplanation:
+    """Explain the same without a gateway: nothing is known of how targets stand, nor measured."""
+    model, shape = read_request(body)
+    providers = (*settings.providers, NODE)
+    plan = named_plan(model, settings.routes, providers)
+    if plan is None:
+        offers: dict[str, Collection[str]] = {NODE: [one.id for one in settings.local.models]}
+        for name, one in settings.providers.items():
+            offers[name] = one.models or catalogue(one.price_as or "")
+        plan = offered_plan(model, offers)
+        if plan is None:
+            raise unknown_model(model, settings.routes, providers, offers)
+    return explain(model, shape, plan_board(plan, settings, facts, clock), None, clock())
+
+
+def read_request(body: bytes) -> tuple[str, Shape]:
+    """Return the model and the shape of a chat completion's request; raises `MalformedRequest`."""
+    fields = decode_fields(body)
+    model = required_string(fields, "model", LONGEST_MODEL)
+    required_array(fields, "messages")
+    return model, shape_of(fields)
