@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
@@ -62,6 +63,7 @@ class Gateway:
         observe: Observe,
         notice: Callable[[str], None] | None = None,
         facts: Facts | None = None,
+        chance: Callable[[], float] = random.random,
         replies: Replies | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
@@ -80,6 +82,7 @@ class Gateway:
             directory=self.directory,
             clock=clock,
             facts=facts,
+            chance=chance,
         )
         self.requests = 0
         self.admin: Respond | None = None

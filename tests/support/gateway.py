@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -32,6 +33,7 @@ from shareai_cli.config import (
 from shareai_cli.errors import ModelUnavailable, Overloaded
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.fleet import Fleet
+from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.ledger import Closed, Ledger, LedgerState, Opened, Replies
 from shareai_cli.secrets import Secret, SecretReference
 from shareai_cli.types import Caller, LocalModel, Target
@@ -169,7 +171,7 @@ class Gate:
         self,
         upstreams: Mapping[str, FaultUpstream | str],
         *,
-        routes: Mapping[str, Sequence[str]] | None = None,
+        routes: Mapping[str, Sequence[str] | RouteSettings] | None = None,
         keys: Mapping[str, int] | None = None,
         strategy: str = "priority",
         cache: CacheSettings | None = None,
@@ -179,6 +181,8 @@ class Gate:
         catalogue: Callable[[str], Collection[str]] = lambda name: (),
         timeouts: TimeLimits | None = None,
         price_as: Mapping[str, str] | None = None,
+        facts: Facts | None = None,
+        chance: Callable[[], float] = random.random,
         **provider: Any,
     ) -> None:
         """`upstreams` are providers by name, `keys` how many each has (1), `price_as` where their prices are
@@ -211,9 +215,9 @@ class Gate:
             server=ServerSettings(keep_alive_comments=comments),
             providers=providers,
             routes={
-                name: RouteSettings(
-                    name, cast(Any, strategy), tuple(map(_route_target, targets)), cache=cache
-                )
+                name: targets
+                if isinstance(targets, RouteSettings)
+                else RouteSettings(name, cast(Any, strategy), tuple(map(_route_target, targets)), cache=cache)
                 for name, targets in (routes or {}).items()
             },
         )
@@ -226,6 +230,8 @@ class Gate:
             catalogue=catalogue,
             observe=self.observed.append,
             notice=self.notices.append,
+            facts=facts,
+            chance=chance,
             replies=replies,
             clock=self.clock,
             wall_clock=lambda: NOW + self.clock() - 1000.0,
@@ -314,6 +320,7 @@ class Gate:
         assert set(opened) <= set(closed), "a request was never settled"
         assert self.observed == self.ledger.closed_entries
         assert self.gateway.in_flight == 0
+        assert self.gateway.current.measurements.in_flight == 0
         assert PLANTED not in repr(self.ledger.closed_entries) + repr(self.ledger.opened_entries)
 
 

@@ -63,6 +63,11 @@ class Measurements:
     def __repr__(self) -> str:
         return f"<Measurements of {len(self._measures)} targets>"
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are under way at all measured targets."""
+        return sum(one.in_flight for one in self._measures.values())
+
     def of(self, target: Target) -> Measure:
         """Return the measure of a target; it goes on changing."""
         measure = self._measures.get(target)
