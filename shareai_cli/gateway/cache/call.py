@@ -138,13 +138,13 @@ class SharedCall:
         call.target, call.answered = found.target, True
         call.target_model = found.target.partition("/")[2]
         self._account(found.status, Outcome.HIT)
-        self._finish()
+        self._conclude()
 
     def _fail(self, error: Exception, status: int, code: str, outcome: Outcome) -> None:
         self.error = error
         self.exchange.error_code = code
         self._account(status, outcome)
-        self._finish()
+        self._conclude()
 
     def _answer(self, reply: Reply) -> None:
         self.reply = reply
@@ -154,7 +154,7 @@ class SharedCall:
             self._broadcast.begin(body)
         else:
             self._account(reply.status, Outcome.OK if reply.status < 400 else Outcome.REJECTED)
-            self._finish()
+            self._conclude()
 
     def _account(self, status: int, outcome: Outcome) -> None:
         self._note_status(status)
@@ -171,6 +171,10 @@ class SharedCall:
         if self._broadcast.listeners or self._over is None:
             return
         self._task.cancel()
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """End a call of which no stream is to come."""
         self._broadcast.close()
         self._finish()
 

@@ -59,7 +59,7 @@ class Recording:
         """Take in that a client takes no more."""
 
     def paced(self) -> None:
-        """Take in that a client takes less than it is given, or takes more again."""
+        """Take in that a client takes more, or less, than before."""
 
 
 class Listener(PushedBody):
@@ -88,6 +88,12 @@ class Listener(PushedBody):
             return
         self._writer = writer
         self.go_on()
+        self._recording.paced()
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether what comes is given out at once."""
+        return self._writer is not None and not self.paused
 
     def pause(self) -> None:
         """Give out nothing more for now."""
@@ -245,9 +251,9 @@ class Broadcast(Recording):
             self.paced()
 
     def paced(self) -> None:
-        """Have the source wait while all are slow."""
-        waits = all(listener.paused for listener in self.listeners)
-        if waits == self._waits:
+        """Have the source wait while nobody takes what comes."""
+        waits = not any(listener.is_taking for listener in self.listeners)
+        if waits == self._waits or self.ended:
             return
         self._waits = waits
         if self._source is None:
@@ -283,8 +289,9 @@ class Broadcast(Recording):
 
     def _drop(self) -> None:
         """Let go of pieces that all have taken, and of clients that are too far behind others."""
+        self.paced()
         listeners = self.listeners
-        if any(not listener.paused for listener in listeners):
+        if not self._waits:
             for listener in tuple(listeners):
                 if self._total - listener.taken > FURTHEST_BEHIND:
                     listener.let_go()
