@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from shareai_cli.gateway.record import CLIENT_LEFT
+from shareai_cli.gateway.exchange import CLIENT_LEFT
 from shareai_cli.types import Attempt, Outcome, Usage
 from shareai_cli.wire.message import Request
 from tests.support.behaviours import chat, events, reply, silence, status, stream

@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def how(answer: Answer) -> str:
     return answer.headers["x-shareai-cache"]
 
 
-def asking(gate: Gate, **fields: object) -> asyncio.Task[Answer]:
+def asking(gate: Gate, **fields: Any) -> asyncio.Task[Answer]:
     return asyncio.get_running_loop().create_task(gate.ask(**fields))
 
 

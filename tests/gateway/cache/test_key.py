@@ -58,7 +58,7 @@ def meaning(body: str) -> object:
     def pairs(members: list[tuple[str, object]]) -> object:
         return ("object", tuple(members))
 
-    kind, top = json.loads(  # type: ignore[misc]
+    kind, top = json.loads(
         body,
         object_pairs_hook=pairs,
         parse_int=lambda text: ("number", Number(text).meaning()),
