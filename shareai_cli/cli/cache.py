@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = new_app("Show what is kept of replies, and forget it.", example="shareai cache stats")
 
-HOW_TO = 'No route keeps replies. In config.toml: [routes.NAME] cache = "5m"'
+HOW_TO = 'Nothing is kept. A route keeps replies where config.toml says so: [routes.NAME] cache = "5m"'
 
 
 @command(app, "stats", example="shareai cache stats")

@@ -135,7 +135,7 @@ class SharedCall:
     def _found(self, found: KeptReply) -> None:
         call = self.exchange
         self.kept = found
-        call.target, call.answered = found.target, True
+        call.route, call.target, call.answered = call.model, found.target, True
         call.target_model = found.target.partition("/")[2]
         self._account(found.status, Outcome.HIT)
         self._conclude()

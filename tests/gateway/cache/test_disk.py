@@ -50,9 +50,8 @@ async def test_another_process_gives_what_one_has_kept(paths: Paths, streamed: b
             assert second.body == third.body == first.body
             assert [one.headers["x-shareai-cache"] for one in (second, third)] == ["hit", "hit"]
             entries = gate.ledger.closed_entries
-            assert [(one.outcome, one.target, one.attempts) for one in entries] == [
-                (Outcome.HIT, "a/m", ())
-            ] * 2
+            ends = [(one.outcome, one.route, one.target, one.attempts) for one in entries]
+            assert ends == [(Outcome.HIT, "chat", "a/m", ())] * 2
             assert gate.ledger.opened_entries == []
         assert len(a.completions) == 1
 
