@@ -99,7 +99,7 @@ def _target(board: Board, shape: Shape, place: int, number: int | None, reason: 
         place=number,
         reason="; ".join(notes),
         cost_nano=cost,
-        answer_tokens=expected_usage(shape, kind).completion,
+        answer_tokens=expected_usage(shape, measure.usual_eighths, measure.usual_answer).completion,
         cached_share=measure.cached,
         context=one.context,
         in_flight=measure.in_flight,

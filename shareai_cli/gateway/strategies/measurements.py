@@ -16,10 +16,13 @@ from shareai_cli.gateway.exchange import Accounts, Exchange
 from shareai_cli.types import Clock, Outcome, Target
 
 NEWEST_COUNTS: Final = 0.2
-"""The share of the newest value in a decaying mean."""
+HABIT_COUNTS: Final = 0.05
+"""The share of the newest value in a decaying mean: of how fast answers come, and of what is in them."""
 
 TYPICAL_ANSWER: Final = 300
 """Tokens of an answer, where nothing was measured yet."""
+
+EIGHTHS: Final = 8
 
 WARM_SECONDS: Final = 3600.0
 """How long a target is taken to remember a conversation's prompt."""
@@ -40,6 +43,9 @@ class Measure(Struct):
     """The share of prompts that came from the target's cache."""
     answer: float | None = None
     """Tokens of an answer, reasoning included."""
+    usual_eighths: int = 0
+    usual_answer: int = TYPICAL_ANSWER
+    """`cached` in eighths and `answer`, changed only when they have moved far: what goes by them lasts."""
 
     @property
     def seconds(self) -> float | None:
@@ -112,9 +118,13 @@ class Measurements:
         if usage is not None:
             tokens = usage.completion + usage.reasoning
             if prompt := usage.prompt + usage.cached + usage.cache_write:
-                measure.cached = _mean(measure.cached, usage.cached / prompt)
+                measure.cached = cached = _mean(measure.cached, usage.cached / prompt, HABIT_COUNTS)
+                if abs(cached * EIGHTHS - measure.usual_eighths) >= 1:
+                    measure.usual_eighths = round(cached * EIGHTHS)
         if tokens > 0 and exchange.attempts:
-            measure.answer = _mean(measure.answer, tokens)
+            measure.answer = answer = _mean(measure.answer, tokens, HABIT_COUNTS)
+            if abs(answer - measure.usual_answer) > measure.usual_answer / 3:
+                measure.usual_answer = max(1, round(answer))
             seconds = exchange.attempts[-1].duration_us / 1e6
             if exchange.first_content_at:
                 writing = min(seconds, max(0.0, self._clock() - exchange.first_content_at))
@@ -180,5 +190,5 @@ class FollowedTargets(Collection[Target]):
         return target in self._targets
 
 
-def _mean(former: float | None, newest: float) -> float:
-    return newest if former is None else former + NEWEST_COUNTS * (newest - former)
+def _mean(former: float | None, newest: float, counts: float = NEWEST_COUNTS) -> float:
+    return newest if former is None else former + counts * (newest - former)

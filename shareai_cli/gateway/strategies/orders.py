@@ -79,9 +79,9 @@ class Weighted:
 
     def _draw(self, group: tuple[int, ...], sums: list[int], chance: Chance) -> Iterator[int]:
         drawn: set[int] = set()
-        repeated = 0
+        repeated, total = 0, sums[-1]
         while len(drawn) * 2 < len(group) and repeated < DRAWS + len(drawn):
-            place = group[bisect_right(sums, chance() * sums[-1])]
+            place = group[bisect_right(sums, chance() * total)]
             if place in drawn:
                 repeated += 1
                 continue

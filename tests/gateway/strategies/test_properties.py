@@ -119,8 +119,8 @@ def test_the_cheapest_never_has_a_dearer_one_before_it(
     everybody(board, shape, random.Random(0))
     for one in data.draw(st.lists(st.sampled_from(candidates), max_size=5)):
         measure = measurements.of(one.target)
-        measure.cached = data.draw(st.floats(0, 1))
-        measure.answer = data.draw(st.floats(0, 5_000))
+        measure.usual_eighths = data.draw(st.integers(0, 8))
+        measure.usual_answer = data.draw(st.integers(1, 5_000))
         board.changed(one.target)
     costs = [
         board.costs.of(shape, board.costs.kind(place)) for place in everybody(board, shape, random.Random(0))
