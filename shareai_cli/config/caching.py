@@ -35,7 +35,7 @@ def read_cache(route: Table) -> CacheSettings | None:
 def _age(table: Table, key: str) -> float:
     age = parse_duration(table.text(key, "", limit=40))
     if age is None or not 0 < age <= LONGEST_AGE:
-        raise table.error(key, "should be a time, from a second to a year.", hint=AGE_EXAMPLE)
+        raise table.error(key, "should be a time, at most a year.", hint=AGE_EXAMPLE)
     return age
 
 

@@ -73,6 +73,8 @@ class _Tracer:
             return Setting(name, value, "variable", variable)
         if path in self._declared:
             return Setting(name, value, "file", line=self._lines.get(path))
+        if path[-1] == "age" and path[:-1] in self._declared:  # `cache = "5m"` is an age
+            return Setting(name, value, "file", line=self._lines.get(path[:-1]))
         if path[0] == "providers":
             return self._of_provider(name, value, str(path[2]), self._settings.providers[str(path[1])])
         return Setting(name, value, "default")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from shareai_cli.catalog.presets import PRESETS
 from shareai_cli.config import CacheSettings
 from shareai_cli.config.amounts import parse_duration, parse_size
 from shareai_cli.config.describe import describe
+from shareai_cli.config.origins import trace
 from shareai_cli.errors import ConfigurationError
 from tests.support.configuration import read
 
@@ -60,6 +62,15 @@ def test_mistakes(text: str, words: str) -> None:
         read(ROUTE + text)
     assert "line 3" in str(caught.value)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['cache = "5m"', 'cache = {age = "5m"}'])
+def test_where_the_age_comes_from(text: str) -> None:
+    """Its line is told in either form."""
+    settings = {one.name: one for one in trace(read(ROUTE + text), ROUTE + text, {}, PRESETS)}
+    age = settings["routes.chat.cache.age"]
+    assert (age.origin, age.line, age.value) == ("file", 3, 300.0)
+    assert settings["routes.chat.cache.disk"].origin == "default"
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,11 @@ class Cache:
             self._disk.retain([name for name in self._routes if (one := routes[name].cache) and one.disk])
 
     def stage(self, inner: Handler) -> Handler:
-        """Stage: answer with what is kept, or under way, where the route has a cache."""
+        """Stage: answer with what is kept, or under way, where the route has one; good until `take_up`."""
+        find = self._routes.get
 
         def handle(exchange: Exchange) -> Replying:
-            route = self._routes.get(exchange.model)
+            route = find(exchange.model)
             return inner(exchange) if route is None else route.handle(exchange, inner)
 
         return handle
