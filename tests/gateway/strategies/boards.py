@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from shareai_cli.catalog.facts import KnownModel
@@ -18,6 +19,9 @@ from shareai_cli.types import Target, Usage
 from tests.support.clock import FakeClock
 
 EVERYTHING = TOOLS | VISION | JSON_SCHEMA
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Waits as long as it takes on a busy machine."""
 
 STRATEGIES = ("priority", "weighted", "cheapest", "fastest", "least-busy", "sticky")
 

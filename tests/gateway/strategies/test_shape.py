@@ -87,9 +87,9 @@ def test_tools_are_part_of_the_prompt() -> None:
 def test_no_text_takes_long_to_look_at() -> None:
     """A megabyte of words that almost look like files."""
     text = ("A" * 250 + " ") * 4_000
-    began = time.perf_counter()
+    began = time.process_time()
     shape(messages=[{"role": "user", "content": [{"type": "image_url"}, {"type": "text", "text": text}]}])
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @given(st.integers(0, 1 << 40))
