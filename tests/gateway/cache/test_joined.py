@@ -101,6 +101,7 @@ async def test_the_leader_leaves_at_each_event(event: int, late: bool) -> None:
         if late:
             others = [asking(gate, stream=True) for _ in range(3)]
             await turns(3)
+        left_with = 200 if leader.done() else 499
         if leader.done():
             await leave(leader.result())
         else:
@@ -112,7 +113,7 @@ async def test_the_leader_leaves_at_each_event(event: int, late: bool) -> None:
         assert len(a.completions) == 1
         *joined, led = sorted(gate.ledger.closed_entries, key=lambda entry: len(entry.attempts))
         assert [entry.outcome for entry in joined] == [Outcome.JOINED] * 3
-        assert (led.outcome, led.usage) == (Outcome.CANCELLED, Usage(9, 0, 0, 12))
+        assert (led.outcome, led.status, led.usage) == (Outcome.CANCELLED, left_with, Usage(9, 0, 0, 12))
         assert [one.outcome for one in led.attempts] == ["ok"]
         assert how(await gate.ask(stream=True)) == "hit"
 
@@ -226,6 +227,30 @@ class Client:
 
     def fail(self, error: Exception) -> None:
         self.failure = error
+
+
+async def test_a_row_is_there_before_the_last_event() -> None:
+    """Of the one who led, of one who joined and of a hit: what a client saw end is in the accounts."""
+    seen: list[list[Outcome]] = []
+
+    class Noting(Client):
+        def write(self, piece: bytes) -> None:
+            if b"[DONE]" in piece:
+                seen.append([entry.outcome for entry in gate.ledger.closed_entries])
+
+    async with gate_over(stream(*TEXTS)) as (gate, _):
+        for number in (2, 1):
+            responses = await asyncio.gather(*[gate.begin(stream=True) for _ in range(number)])
+            noting = [Noting(one, takes=True) for one in responses]
+            for client in noting:
+                client.start()
+            await until(lambda noting=noting: all(one.ended for one in noting))  # type: ignore[misc]
+            for client in noting:
+                client.body.close()
+        led, joined, hit = seen
+        assert led == [Outcome.OK]
+        assert joined == [Outcome.OK, Outcome.JOINED]
+        assert hit == [Outcome.OK, Outcome.JOINED, Outcome.HIT]
 
 
 TEXT = "x" * 100_000

@@ -253,6 +253,7 @@ async def test_a_stream_that_is_too_large_only_passes() -> None:
 
 INCOMPLETE: dict[str, Behaviour] = {
     "refused": status(400),
+    "moved": status(302),
     "failed": status(500),
     "error in a 200": error_in_200(),
     "no completion": html(),
