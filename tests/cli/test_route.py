@@ -89,3 +89,29 @@ def test_a_target_that_is_there_twice_is_refused(paths: Paths) -> None:
     outcome = shareai("route", "add", "chat", "openai/a", "openai/a=3")
     assert outcome.code == 2
     assert "is there twice" in outcome.err
+
+
+def test_whom_a_route_prefers_and_never_leaves_is_declared_and_taken_back(paths: Paths) -> None:
+    """In words and in the file; a route that is declared anew without it has it no more."""
+    arguments = ("route", "add", "chat", "openai/a", "node/x", "--strategy", "cheapest")
+    added = shareai(*arguments, "--prefer", "own", "--private")
+    assert added.out == "Route chat added: cheapest, own first, private openai/a, node/x.\n"
+    declared = tomllib.loads(paths.config_file.read_text())["routes"]["chat"]
+    assert (declared["prefer"], declared["private"]) == ("own", True)
+    assert shareai("route", "list").out.splitlines()[1].startswith("chat  cheapest, own first, private")
+    assert shareai(*arguments).out == "Route chat replaced: cheapest openai/a, node/x.\n"
+    declared = tomllib.loads(paths.config_file.read_text())["routes"]["chat"]
+    assert set(declared) == {"strategy", "targets"}
+
+
+def test_weights_are_shown_where_they_count(paths: Paths) -> None:
+    """As room where the least busy is asked, not in the order of a list."""
+    shareai("route", "add", "chat", "openai/a=4", "node/x", "--strategy", "least-busy")
+    assert shareai("route", "show", "chat").out.split() == [
+        "TARGET",
+        "WEIGHT",
+        "openai/a",
+        "4",
+        "node/x",
+        "1",
+    ]
