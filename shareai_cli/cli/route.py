@@ -48,8 +48,8 @@ def add(
         typer.Option(
             "--strategy",
             help="priority asks in this order; weighted spreads by weight; cheapest goes by what a request "
-            "is expected to cost, fastest by what was measured, least-busy by what is under way; sticky keeps "
-            "a conversation where its prompt is cached.",
+            "is expected to cost, fastest by what was measured, least-busy by what is under way; sticky "
+            "keeps a conversation where its prompt is cached.",
         ),
     ] = None,
     prefer: Annotated[
