@@ -22,7 +22,7 @@ def one_of_each(paths: Paths) -> None:
 
 
 def test_whatever_did_not_end_well_is_not_ok(one_of_each: None) -> None:
-    """In the table the failures are one number, the rejected ones among them; what the cache answers is none."""
+    """In the table the failures are one number, the rejected ones among them, and the cache's answers not."""
     table = shareai("usage").out.replace("NOT OK", "NOT_OK").replace("FROM CACHE", "FROM_CACHE")
     heads, row = (line.split() for line in table.splitlines())
     shown = dict(zip(heads, row[1:], strict=False))
