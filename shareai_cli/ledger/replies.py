@@ -115,6 +115,8 @@ class Replies:
 
     def find(self, key: bytes, since_ms: int, until_ms: int) -> KeptReply | None:
         """Return a reply that was kept from `since_ms` to `until_ms`."""
+        if not self.exists:
+            return None
         with self._transaction() as connection:
             row = connection.execute(
                 "SELECT reply FROM replies WHERE key = ? AND kept_ms BETWEEN ? AND ?",

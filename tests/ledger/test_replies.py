@@ -55,6 +55,7 @@ def test_only_its_owner_reads_it(replies: Replies, paths: Paths) -> None:
 def test_there_is_no_file_until_something_is_kept(replies: Replies, paths: Paths) -> None:
     """Asking what there is makes none, and there is nothing to clear."""
     assert replies.stored() == []
+    assert replies.find(b"k", 0, NOW) is None
     replies.clear()
     replies.clear("chat")
     replies.retain([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -10,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from shareai_cli.config import CacheSettings
+from shareai_cli.gateway.cache import disk
 from shareai_cli.ledger import Replies
 from shareai_cli.paths import Paths
 from shareai_cli.types import Outcome
+from tests.support.behaviours import chat
 from tests.support.gateway import Gate
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import until
@@ -82,6 +85,29 @@ async def test_a_route_that_stores_nothing_any_more_has_nothing_left(paths: Path
         assert count(paths) == 1
         async with gate_over(a, paths, None):
             await until(lambda: not paths.replies.exists())
+
+
+async def test_what_is_under_way_is_not_stored_once_the_route_stores_nothing(paths: Paths) -> None:
+    """The configuration counts as it is when the reply is complete."""
+    go_on = asyncio.Event()
+    async with FaultUpstream([chat().stall(until=go_on)]) as a, gate_over(a, paths) as gate:
+        asking = asyncio.get_running_loop().create_task(gate.ask())
+        await until(lambda: a.completions)
+        route = replace(gate.settings.routes["chat"], cache=None)
+        await gate.gateway.replace(replace(gate.settings, routes={"chat": route}))
+        go_on.set()
+        assert (await asking).status == 200
+    assert not paths.replies.exists()
+
+
+async def test_what_waits_to_be_written_is_bounded(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is too slow does not fill the memory: what is beyond is only in memory's own tier."""
+    monkeypatch.setattr(disk, "MOST_WAITING", 10)
+    async with FaultUpstream() as a, gate_over(a, paths) as gate:
+        await gate.ask()
+        assert (await gate.ask()).headers["x-shareai-cache"] == "hit"
+        assert not paths.replies.exists()
+    assert not paths.replies.exists()
 
 
 async def test_clearing_reaches_the_disk(paths: Paths) -> None:
