@@ -132,6 +132,33 @@ def test_a_fresh_installation_completes_what_it_serves(monkeypatch: pytest.Monke
     assert candidates(monkeypatch, "provider", "remove", "") == ["openai"]
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("chat", "alpha/lla"), ["alpha/llama3.2:3b"]),
+        (("chat", "lla"), ["llama3.2:3b"]),
+        (("chat", "--compare", "alpha/routed", "ch"), ["chat"]),
+        (("models", "--provider", ""), ["alpha"]),
+        (("models", "--route", ""), ["chat"]),
+        (("model", "remove", ""), ["own-8b", "named"]),
+        (("provider", "test", ""), ["alpha"]),
+        (("provider", "remove", ""), ["alpha"]),
+        (("provider", "add", "openr"), ["openrouter"]),
+        (("provider", "add", "mine", "--preset", "openr"), ["openrouter"]),
+        (("provider", "key", "add", ""), ["alpha"]),
+        (("provider", "key", "remove", "alpha", ""), ["env:ALPHA_KEY"]),
+        (("route", "remove", ""), ["chat"]),
+        (("completion", "z"), ["zsh"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_every_command_that_takes_a_name_completes_it(
+    words: tuple[str, ...], expected: list[str], monkeypatch: pytest.MonkeyPatch, declared: Paths
+) -> None:
+    """Models, routes, providers and keys, wherever one is asked for."""
+    assert candidates(monkeypatch, *words) == expected
+
+
 def test_names_that_a_shell_could_take_for_more_are_left_out(
     monkeypatch: pytest.MonkeyPatch, declared: Paths
 ) -> None:
