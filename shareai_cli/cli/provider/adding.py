@@ -167,7 +167,9 @@ class _Wanted:
     @property
     def again(self) -> str:
         """Return how this is asked for once more."""
-        return f"shareai provider add {self.name}" + (f" --base-url {self.base_url}" if self.base_url else "")
+        preset = f" --preset {self.preset}" if self.preset is not None else ""
+        address = f" --base-url {self.base_url}" if self.base_url is not None else ""
+        return f"shareai provider add {self.name}{preset}{address}"
 
     def _declared(self, kept: SecretReference | None) -> dict[str, Any]:
         from shareai_cli.catalog.presets import PRESETS
