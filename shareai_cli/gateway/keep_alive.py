@@ -69,6 +69,7 @@ class _Commented(PushedBody):
         self._body: PushedBody | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writer: Writer | None = None
+        self._paused = False
         self._closed = False
 
     def start(self, writer: Writer) -> None:
@@ -78,12 +79,14 @@ class _Commented(PushedBody):
         self._answer.add_done_callback(self._answered)
 
     def pause(self) -> None:
-        """Pass it on to the answer."""
+        """Pass it on to the answer, now or once it is there."""
+        self._paused = True
         if self._body is not None:
             self._body.pause()
 
     def resume(self) -> None:
         """Pass it on to the answer."""
+        self._paused = False
         if self._body is not None:
             self._body.resume()
 
@@ -132,8 +135,10 @@ class _Commented(PushedBody):
             # What a target passed back, with a status that it is too late to send.
             self._end(writer, Outcome.REJECTED, b"data: " + b" ".join(body.splitlines()) + b"\n\n")
         elif isinstance(body, PushedBody):
-            self._body = body
             body.start(writer)
+            self._body = body
+            if self._paused:
+                body.pause()
 
     def _end(self, writer: Writer, outcome: Outcome, event: bytes) -> None:
         self._exchange.settle(outcome)

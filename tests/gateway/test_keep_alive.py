@@ -15,7 +15,7 @@ from tests.support.behaviours import chat, rate_limited, silence, status, stream
 from tests.support.gateway import Gate, cancelled, fields_of
 from tests.support.taken import Taken
 from tests.support.upstream import FaultUpstream
-from tests.support.waiting import until
+from tests.support.waiting import turns, until
 
 EVERY = 0.01
 ROUTE = {"chat": ["a/m", "b/m"]}
@@ -142,3 +142,37 @@ async def test_a_client_that_leaves_once_content_is_there_ends_the_upstreams_wor
             entry = gate.closed
             assert (entry.outcome, entry.target) == (Outcome.CANCELLED, "a/m")
         assert gate.gateway.in_flight == 0
+
+
+class Full(Taken):
+    """A client that has enough as soon as a piece holds `enough`."""
+
+    def __init__(self, body: PushedBody, enough: bytes) -> None:
+        super().__init__(body)
+        self._enough = enough
+
+    def write(self, piece: bytes) -> None:
+        """Take a piece, and have no more come."""
+        super().write(piece)
+        if self._enough in piece:
+            self._body.pause()
+
+
+@pytest.mark.parametrize("enough", [COMMENT, b'"a"'], ids=["while-pending", "at-the-content"])
+async def test_a_client_that_has_enough_when_the_answer_comes_has_its_target_wait(enough: bytes) -> None:
+    """What it does not take, which may be images, does not pile up in here."""
+    more = asyncio.Event()
+    after_content = 3  # the head, the role, the first text
+    slow = stream("a", "b").after_delay(5 * EVERY).stall(after=after_content, until=more)
+    async with FaultUpstream([slow]) as a, Gate({"a": a}, comments=EVERY) as gate:
+        response = await gate.begin("a/m", stream=True)
+        assert isinstance(response.body, PushedBody)
+        async with aclosing(Full(response.body, enough)) as pieces:
+            sent = b""
+            while b'"a"' not in sent:
+                sent += await anext(pieces)
+            more.set()
+            await turns()
+            assert pieces.waiting == []
+            response.body.resume()
+            assert b"".join([piece async for piece in pieces]).endswith(b"data: [DONE]\n\n")
