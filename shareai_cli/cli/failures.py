@@ -88,7 +88,7 @@ def _report_usage(error: Any) -> int:
             f"There is no option {conceal(error.option_name[:80])}.", _option_hint(error.option_name, context)
         )
     else:
-        hint = f"{context.command_path} --help" if context is not None else None
+        hint = f"{context.command_path if context is not None else 'shareai'} --help"
         _say(conceal(" ".join(error.format_message().split())), hint)
     return int(ExitCode.USAGE)
 
@@ -97,9 +97,9 @@ def _option_hint(name: str, context: Any) -> str:
     """Return the nearest option of a command, or of those that every command takes; else where they are."""
     from shareai_cli.nearest import nearest
 
-    own = [name for one in context.command.get_params(context) for name in one.opts if name[:2] == "--"]
-    near = nearest(name, (*own, "--debug", "--no-input"))
-    return f"Did you mean {near}?" if near else f"{context.command_path} --help"
+    own = [name[2:] for one in context.command.get_params(context) for name in one.opts if name[:2] == "--"]
+    near = nearest(name.lstrip("-"), (*own, "debug", "no-input")) if name[:2] == "--" else None
+    return f"Did you mean --{near}?" if near else f"{context.command_path} --help"
 
 
 def _say(message: str, hint: str | None = None) -> None:

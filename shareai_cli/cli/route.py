@@ -88,7 +88,8 @@ def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False
 
     routes = invocation(context).settings().routes
     if name not in routes:
-        raise UsageError(f"There is no route {shown(name)}.", hint=suggestion(name, tuple(routes)))
+        hint = suggestion(name, tuple(routes)) if routes else "shareai route add chat openai/gpt-5-mini"
+        raise UsageError(f"There is no route {shown(name)}.", hint=hint)
     route = routes[name]
     if as_json:
         print_json({"route": _describe(route)})

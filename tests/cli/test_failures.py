@@ -69,6 +69,8 @@ def test_an_interruption_says_nothing(capsys: pytest.CaptureFixture[str]) -> Non
         (("--nope",), "There is no option --nope."),
         (("--confgi", "x"), "Did you mean --config?"),
         (("--no-inputs",), "Did you mean --no-input?"),
+        (("key", "create", "--name", "x"), "shareai key create --help"),
+        (("serve", "--config"), "shareai --help"),
         (("usage", "--jsn"), "Did you mean --json?"),
         (
             ("usage", "--by", "modle"),
@@ -79,7 +81,7 @@ def test_an_interruption_says_nothing(capsys: pytest.CaptureFixture[str]) -> Non
         (("serve", "--port", "70000"), "--port: It has to be at least 0 and at most 65535."),
         (("route", "lsit"), "There is no command route lsit."),
         (("route", "lsit"), "Did you mean shareai route list?"),
-        (("config", "--zzzz"), "shareai config --help"),
+        (("config", "--nope"), "shareai config --help"),
         (("config", "chek"), "check"),
         (("config", "check", "surplus"), "surplus"),
         (("provider", "add"), "Missing argument"),
