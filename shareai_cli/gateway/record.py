@@ -115,7 +115,7 @@ class Recorder:
             exchange.price_as,
             exchange.target_model,
             exchange.provider_key,
-            exchange.status,
+            exchange.status or CLIENT_LEFT,  # settled before its reply had a status: nobody waits for it
             exchange.streamed,
             outcome,
             exchange.error_code,

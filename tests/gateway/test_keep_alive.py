@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 import pytest
 
-from shareai_cli.gateway.keep_alive import COMMENT
+from shareai_cli.gateway.exchange import Exchange, Reply
+from shareai_cli.gateway.keep_alive import COMMENT, keep_alive
+from shareai_cli.gateway.record import CLIENT_LEFT, Recorder
+from shareai_cli.ledger import Ledger
 from shareai_cli.types import Outcome
-from shareai_cli.wire.message import PushedBody
+from shareai_cli.wire.message import PushedBody, Request, Writer
 from tests.support.behaviours import chat, rate_limited, silence, status, stream
-from tests.support.gateway import Gate, cancelled, fields_of
+from tests.support.clock import FakeClock
+from tests.support.gateway import CALLER, FakeLedger, Gate, cancelled, fields_of
 from tests.support.taken import Taken
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import turns, until
@@ -142,6 +147,45 @@ async def test_a_client_that_leaves_once_content_is_there_ends_the_upstreams_wor
             entry = gate.closed
             assert (entry.outcome, entry.target) == (Outcome.CANCELLED, "a/m")
         assert gate.gateway.in_flight == 0
+
+
+class Settling(PushedBody):
+    """An answer that settles its exchange when it is let go, as a relayed stream does."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def start(self, writer: Writer) -> None:
+        """Not called: nobody waits for it."""
+
+    def pause(self) -> None:
+        """Not called."""
+
+    def resume(self) -> None:
+        """Not called."""
+
+    def close(self) -> None:
+        """Settle."""
+        self._exchange.settle(Outcome.CANCELLED)
+
+
+async def test_a_client_that_leaves_as_its_answer_comes_has_left_in_the_accounts_too() -> None:
+    """In the same turn of the loop: no status was sent, so there is none of an answer's."""
+    ledger = FakeLedger()
+    recorder = Recorder(cast(Ledger, ledger), FakeClock(), lambda entry: None)
+
+    async def answer(exchange: Exchange) -> Reply:
+        asking.cancel()
+        return Reply(200, [], Settling(exchange))
+
+    request = Request("POST", "/v1/chat/completions", "", "1.1", {}, b"{}")
+    exchange = Exchange(request, recorder, 1, 0, 0.0, caller=CALLER, streamed=True)
+    path = recorder(keep_alive(lambda: 60.0)(answer))
+    asking = asyncio.get_running_loop().create_task(path(exchange))
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+    [entry] = ledger.closed_entries
+    assert (entry.status, entry.outcome) == (CLIENT_LEFT, Outcome.CANCELLED)
 
 
 class Full(Taken):
