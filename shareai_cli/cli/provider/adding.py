@@ -110,7 +110,7 @@ def add(
         proving.say_found(provider, results)
         if kept is not None:
             print_line(f"The key is kept in {kept_in_words(kept)}.")
-        print_line(f"Provider {name}: {provider.base_url}, {keys_in_words(provider)}.")
+        print_line(f"Provider {name}: {provider.base_url}, {keys_in_words(provider, run.file)}.")
     _advise(run, before, settings, provider, is_checked=not no_check)
 
 
