@@ -81,7 +81,7 @@ def test_an_interruption_says_nothing(capsys: pytest.CaptureFixture[str]) -> Non
         (("serve", "--port", "70000"), "--port: It has to be at least 0 and at most 65535."),
         (("route", "lsit"), "There is no command route lsit."),
         (("route", "lsit"), "Did you mean shareai route list?"),
-        (("config", "--nope"), "shareai config --help"),
+        (("config", "--zzzz"), "shareai config --help"),
         (("config", "chek"), "check"),
         (("config", "check", "surplus"), "surplus"),
         (("provider", "add"), "Missing argument"),
