@@ -366,6 +366,7 @@ async def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
         person.terminal.type("\x03")
         assert "stopped" in await person.sees("> ")
         await person.presses("\x03", "Ctrl-D or /quit")
+        await person.sees("> ")
         await person.asks("Go on.")
         before = [("user", "Tell me."), ("assistant", "Once upon")]
         assert last_messages(upstream) == [*before, ("user", "Go on.")]
