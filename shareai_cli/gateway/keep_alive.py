@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from shareai_cli.errors import ShareAIError
+from shareai_cli.errors import RequestError, ShareAIError
 from shareai_cli.gateway.exchange import (
     EVENTS_TYPE,
     NO_CACHE,
@@ -22,6 +22,7 @@ from shareai_cli.gateway.exchange import (
     outcome_of,
     printable,
 )
+from shareai_cli.gateway.verdict import message_of
 from shareai_cli.types import Outcome
 from shareai_cli.wire.message import PushedBody, Writer
 from shareai_cli.wire.refusal import error_event
@@ -132,8 +133,7 @@ class _Commented(PushedBody):
         target, attempts = printable(exchange.target), len(exchange.attempts)
         writer.write(b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts))
         if isinstance(body, bytes):
-            # What a target passed back, with a status that it is too late to send.
-            self._end(writer, Outcome.REJECTED, b"data: " + b" ".join(body.splitlines()) + b"\n\n")
+            self._end(writer, Outcome.REJECTED, _refusal_event(reply.status, body))
         elif isinstance(body, PushedBody):
             body.start(writer)
             self._body = body
@@ -149,6 +149,13 @@ class _Commented(PushedBody):
         """End the stream that the answer may have come to; what was not settled was cancelled."""
         _close_body(answer)
         self._exchange.settle(Outcome.CANCELLED)
+
+
+def _refusal_event(status: int, body: bytes) -> bytes:
+    """Return a target's own words as an event; without any, the status that it is too late to send."""
+    if message_of(body):
+        return b"data: " + b" ".join(body.splitlines()) + b"\n\n"
+    return error_event(RequestError(f"The target refused the request with HTTP {status}."))
 
 
 def _close_body(answer: asyncio.Task[Reply]) -> None:

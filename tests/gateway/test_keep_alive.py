@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import cast
@@ -15,7 +16,7 @@ from shareai_cli.gateway.record import CLIENT_LEFT, Recorder
 from shareai_cli.ledger import Ledger
 from shareai_cli.types import Outcome
 from shareai_cli.wire.message import PushedBody, Request, Writer
-from tests.support.behaviours import chat, rate_limited, silence, status, stream
+from tests.support.behaviours import chat, rate_limited, reply, silence, status, stream
 from tests.support.clock import FakeClock
 from tests.support.gateway import CALLER, FakeLedger, Gate, cancelled, fields_of
 from tests.support.taken import Taken
@@ -104,6 +105,21 @@ async def test_a_refusal_that_is_passed_back_after_a_comment_is_one_event() -> N
             assert b'data: {"error": {"message": "No."' in rest
             assert rest.endswith(b"}}\n\n")
             assert gate.closed.outcome == Outcome.REJECTED
+
+
+@pytest.mark.parametrize("body", [b"<html>Too large</html>", b"", b"[DONE]", b'{"detail": "no"}'])
+async def test_a_refusal_of_another_shape_is_an_error_event_too(body: bytes) -> None:
+    """A proxy's page, or nothing: clients read an event's data as JSON, and find out by `error`."""
+    go_on = asyncio.Event()
+    async with FaultUpstream([reply(body, 413).stall(until=go_on)]) as a:
+        gate = Gate({"a": a}, routes={"chat": ["a/m"]}, comments=EVERY)
+        async with gate, begun(gate) as (pieces, _):
+            go_on.set()
+            rest = b"".join([piece async for piece in pieces]).replace(COMMENT, b"")
+            [event] = [one for one in rest.split(b"\n\n") if one and not one.startswith(b":")]
+            error = json.loads(event.removeprefix(b"data: "))["error"]
+            assert error["type"] == "invalid_request_error"
+            assert "413" in error["message"]
 
 
 @pytest.mark.parametrize("comments", [0, 1])
