@@ -124,6 +124,8 @@ class _Commented(PushedBody):
             self._exchange.error_code = error.code or error.type
             self._end(writer, outcome_of(error), error_event(error))
         except (Exception, asyncio.CancelledError) as error:
+            self._exchange.error_code = "internal_error"
+            self._exchange.settle(Outcome.FAILED)
             writer.fail(RuntimeError(type(error).__name__))
         else:
             self._send(writer, reply)

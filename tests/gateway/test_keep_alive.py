@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from shareai_cli.gateway.exchange import Exchange, Reply
+from shareai_cli.gateway.exchange import Exchange, Handler, Reply, Replying
 from shareai_cli.gateway.keep_alive import COMMENT, keep_alive
 from shareai_cli.gateway.record import CLIENT_LEFT, Recorder
 from shareai_cli.ledger import Ledger
@@ -185,23 +185,48 @@ class Settling(PushedBody):
         self._exchange.settle(Outcome.CANCELLED)
 
 
+def recorded(ledger: FakeLedger, every: float, answer: Handler) -> Replying:
+    """Pass a stream's request through the recorder and this stage to `answer`."""
+    recorder = Recorder(cast(Ledger, ledger), FakeClock(), lambda entry: None)
+    request = Request("POST", "/v1/chat/completions", "", "1.1", {}, b"{}")
+    exchange = Exchange(request, recorder, 1, 0, 0.0, caller=CALLER, streamed=True)
+    return recorder(keep_alive(lambda: every)(answer))(exchange)
+
+
 async def test_a_client_that_leaves_as_its_answer_comes_has_left_in_the_accounts_too() -> None:
     """In the same turn of the loop: no status was sent, so there is none of an answer's."""
     ledger = FakeLedger()
-    recorder = Recorder(cast(Ledger, ledger), FakeClock(), lambda entry: None)
 
     async def answer(exchange: Exchange) -> Reply:
         asking.cancel()
         return Reply(200, [], Settling(exchange))
 
-    request = Request("POST", "/v1/chat/completions", "", "1.1", {}, b"{}")
-    exchange = Exchange(request, recorder, 1, 0, 0.0, caller=CALLER, streamed=True)
-    path = recorder(keep_alive(lambda: 60.0)(answer))
-    asking = asyncio.get_running_loop().create_task(path(exchange))
+    asking = asyncio.get_running_loop().create_task(recorded(ledger, 60.0, answer))
     await asyncio.wait({asking})
     assert asking.cancelled()
     [entry] = ledger.closed_entries
     assert (entry.status, entry.outcome) == (CLIENT_LEFT, Outcome.CANCELLED)
+
+
+async def test_what_goes_wrong_in_here_after_a_comment_has_failed_in_the_accounts() -> None:
+    """The reply is cut off, as it has begun; it was not the client that left."""
+    ledger = FakeLedger()
+    go_on = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> Reply:
+        await go_on.wait()
+        raise ZeroDivisionError
+
+    response = await recorded(ledger, EVERY, answer)
+    assert isinstance(response.body, PushedBody)
+    async with aclosing(Taken(response.body)) as pieces:
+        await anext(pieces)
+        go_on.set()
+        with pytest.raises(RuntimeError):
+            async for _ in pieces:
+                pass
+    [entry] = ledger.closed_entries
+    assert (entry.outcome, entry.error) == (Outcome.FAILED, "internal_error")
 
 
 class Full(Taken):
