@@ -198,9 +198,11 @@ def _ask_for_key(wanted: _Wanted, provider: ProviderSettings, *, checks: bool) -
     """
     from shareai_cli.catalog.presets import PRESETS
 
+    if wanted.has_keys:
+        return ()
     keys = wanted.candidates(provider)
     is_needed = keys[0].problem is not None
-    if not is_needed and (wanted.has_keys or keys[0].secret is not None):
+    if keys[0].secret is not None:
         return ()
     if not is_needed and proving.is_local(provider):
         # An engine on this machine rarely wants a key: it is asked before the person is.
