@@ -70,7 +70,8 @@ def test_an_interruption_says_nothing(capsys: pytest.CaptureFixture[str]) -> Non
         (("--confgi", "x"), "Did you mean --config?"),
         (("--no-inputs",), "Did you mean --no-input?"),
         (("key", "create", "--name", "x"), "shareai key create --help"),
-        (("serve", "--config"), "shareai --help"),
+        (("serve", "--config"), "shareai serve --help"),
+        (("models", "--route"), "shareai models --help"),
         (("usage", "--jsn"), "Did you mean --json?"),
         (
             ("usage", "--by", "modle"),
