@@ -76,6 +76,8 @@ The end."""
     [
         ([], False, [], None),
         (["m"], False, ["m"], None),
+        (["Hello!"], False, [], "Hello!"),
+        (["Why is it so"], False, [], "Why is it so"),
         (["m", "Why?"], False, ["m"], "Why?"),
         (["m", "why", "is", "it", "so"], False, ["m"], "why is it so"),
         (["a", "b"], True, ["a", "b"], None),
@@ -87,7 +89,7 @@ The end."""
 def test_models_are_told_from_the_question(
     words: list[str], compare: bool, models: list[str], question: str | None
 ) -> None:
-    """Quotes are not needed for one model; among several the question is what has spaces."""
+    """Quotes are not needed for one model; among several, and alone, the question is what can be no name."""
     assert split_words(words, compare=compare, prompt=None) == (models, question)
 
 

@@ -54,6 +54,8 @@ async def test_one_question_has_its_answer_on_standard_output(tmp_path: Path) ->
         assert piped == Outcome(0, "Hi *there*.\n", "")
         assert upstream.completions[-1].json["model"] == "m2"
         assert last_messages(upstream) == [("system", "Be brief."), ("user", "Explain:\n\nsome\ncode")]
+        assert await running.shareai("chat", "Hello!") == Outcome(0, "Hi *there*.\n", "")
+        assert last_messages(upstream) == [("user", "Hello!")]
         assert (await running.shareai("chat", stdin="Grüße".encode())).code == 0
         assert last_messages(upstream) == [("user", "Grüße")]
         assert (await running.shareai("chat", "-p", "x", "--max-tokens", "5", "--temperature", "0")).code == 0
@@ -84,6 +86,7 @@ async def test_what_fails_is_said_and_has_its_exit_code(tmp_path: Path) -> None:
         unknown = await running.shareai("chat", "chta", "Hello")
         assert (unknown.code, unknown.out) == (2, "")
         assert "Did you mean 'chat'?" in unknown.err
+        assert "shareai models lists" in (await running.shareai("chat", "zzzzzz", "Hello")).err
         upstream.script.append(stream("Some", " text", error_before=1))
         broken = await running.shareai("chat", "chat", "Hello")
         assert (broken.code, broken.out) == (5, "Some\n")
