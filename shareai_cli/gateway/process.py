@@ -162,6 +162,7 @@ class GatewayProcess:
             limits=server_limits(server_settings),
             deadlines=deadlines,
             turn=turn,
+            cutting=gateway.cutting,
         )
         await server.start(server_settings.host, server_settings.port)
         closing.push_async_callback(self._close_server)

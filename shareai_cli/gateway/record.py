@@ -24,6 +24,9 @@ from shareai_cli.wire.refusal import refusal
 CLIENT_LEFT = 499
 """The status in the accounts of a request whose client left before its reply (nginx's number)."""
 
+ENDING = "gateway_ended"
+"""The error in the accounts of a request that was cut off as the gateway ended."""
+
 FINGERPRINT_BYTES = 8
 
 Observe = Callable[[Closed], None]
@@ -41,6 +44,8 @@ class Recorder:
         """Copied and never updated: the salt is taken in once."""
         self.in_flight = 0
         """Exchanges that have not ended, streams included."""
+        self.is_ending = False
+        """Whether what is cancelled from now on is cut off by this process, and not by its client."""
 
     def __call__(self, inner: Handler) -> Handler:
         """Stage: record what passes, and render what is raised."""
@@ -100,6 +105,10 @@ class Recorder:
             return
         exchange.settled = True
         self.in_flight -= 1
+        if outcome is Outcome.CANCELLED and self.is_ending:
+            outcome, exchange.error_code = Outcome.INCOMPLETE, ENDING
+            if exchange.status in (0, CLIENT_LEFT):
+                exchange.status = 503
         caller = exchange.caller
         if caller is None:
             return
