@@ -56,6 +56,7 @@ def test_a_file_is_added_listed_and_removed(paths: Paths, model: Path) -> None:
     assert added.out == "Model node/qwen3 is added: llama, 0.0 MB, 8k tokens of context, tools.\n"
     assert declared(paths) == [str(model)]
     [listed] = shareai("model", "list", "--json").json["models"]
+    assert "of 1 models" not in shareai("model", "list").err
     assert (listed["id"], listed["context"], listed["abilities"]) == ("node/qwen3", 8192, ["tools"])
     assert listed["state"] == "not loaded"
     removed = shareai("model", "remove", "qwen3", "--yes")

@@ -130,7 +130,7 @@ def _print(wanted: Filter, listing: ModelListing, found: Sequence[ModelInfo]) ->
     else:
         print_models(found)
         _tell_reasons(found)
-        if not wanted.is_empty:
+        if len(found) < len(listing.models):
             note(f"{len(found)} of {len(listing.models)} models.")
 
 
