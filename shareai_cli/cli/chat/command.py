@@ -77,7 +77,8 @@ def chat(
     """Talk to a model, or have one question answered.
 
     Where no gateway runs, one is started for as long as the chat lasts. Without MODEL the first route
-    answers, else the first local model. What comes on standard input is added to the question.
+    answers, else the first local model: shareai chat "Why is it so?". What comes on standard input is added
+    to the question.
 
     With a question, only the answer is written to standard output, its control characters taken out
     (--json has them). Exits with 2 where the model is not known, 4 where the key is refused, 5 where no
