@@ -12,6 +12,9 @@ LONGEST: Final = 100
 MOST: Final = 1000
 """Names that are compared: some 5 us each, and the gateway does so on its event loop."""
 
+MOST_NAMED: Final = 20
+"""Names that a message lists."""
+
 LIKENESS: Final = 0.5
 """From 0 to 1, as `difflib` measures it."""
 
@@ -25,8 +28,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return the hint that names the nearest known name, else all of them."""
+    """Return the hint that names the nearest known name, else the first of them."""
     found = nearest(name, known)
     if found is not None:
         return f"Did you mean {found}?"
-    return f"Known: {', '.join(known)}." if known else "Nothing can stand here."
+    if not known:
+        return "Nothing can stand here."
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"Known: {', '.join(known[:MOST_NAMED])}{more}."

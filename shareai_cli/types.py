@@ -261,9 +261,9 @@ ModelState = Literal[
     "serving", "trial", "probing", "cooling", "ejected", "aside", "key aside",
     "loaded", "loading", "not loaded", "waiting", "broken", "missing", "unknown",
 ]  # fmt: skip
-"""How what can be asked for stands. Of providers: serving, or why it is left alone (`gateway.health.State`), and
-whether every key is put aside. Of this machine's models: how their processes are, a file that cannot be read,
-a model that is not there. Unknown where no gateway runs."""
+"""How what can be asked for stands. Of providers: serving, or why it is left alone (`gateway.health.State`),
+and whether every key is put aside. Of this machine's models: how their processes are, a file that cannot be
+read, a model that is not there. Unknown where no gateway runs."""
 
 
 class ModelInfo(Struct, frozen=True):
@@ -321,7 +321,7 @@ class TargetPlace(Struct, frozen=True):
 
 
 class RouteExplanation(Struct, frozen=True):
-    """What would become of a request: its targets in the order in which they would be asked, and the others."""
+    """What would become of a request: its targets in the order of being asked, and the others."""
 
     model: str
     """What was asked for."""

@@ -73,7 +73,9 @@ def inspect(path: Path) -> ModelFile:
             header = _read_header(file, path)
             template = _find_template(file)
     except FileNotFoundError as error:
-        raise ConfigurationError(f"There is no file {error.filename}.") from None
+        raise ConfigurationError(
+            f"There is no file {error.filename}.", hint="shareai init finds the models on this machine."
+        ) from None
     except IsADirectoryError:
         raise ConfigurationError(f"{path} is a folder, not a GGUF file.") from None
     except OSError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -44,6 +45,16 @@ def confirm(question: str, *, default: bool = True) -> bool:
     return choose(question, _YES_OR_NO, "y" if default else "n") == "y"
 
 
+@contextmanager
+def own_line() -> Iterator[None]:
+    """Let what follows a question begin on a line of its own where Ctrl-C is the answer."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
+
+
 def choose(question: str, answers: Mapping[str, str], default: str) -> str:
     """Ask for one of a few answers, each known by its letter, its word, or anything that begins it.
 
@@ -54,7 +65,8 @@ def choose(question: str, answers: Mapping[str, str], default: str) -> str:
     while True:
         sys.stderr.write(f"{printable(question)} [{shown}] ")
         sys.stderr.flush()
-        line = sys.stdin.readline()
+        with own_line():
+            line = sys.stdin.readline()
         if not line:
             sys.stderr.write("\n")
             raise typer.Abort

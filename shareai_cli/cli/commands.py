@@ -25,10 +25,10 @@ class Command(TyperCommand):
         """Return the parameters, the one for help among them."""
         return read_plainly(super().get_params(ctx))
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; whatever goes wrong can be told with its name."""
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the command's arguments; from here on whatever goes wrong can be told with its name."""
         ctx.obj.command = ctx.command_path
-        return super().invoke(ctx)
+        return super().parse_args(ctx, args)
 
 
 class Group(TyperGroup):

@@ -12,6 +12,9 @@ from shareai_cli.cli.program import as_called
 _NUMBERS = frozenset("0123456789~-$")
 """What cells of numbers begin with; such columns are set right, and never broken."""
 
+_LEAST_WIDTH = 7
+"""What a column of text keeps of its width; a terminal too narrow for that breaks the lines itself."""
+
 SCHEMA = 1
 """The version of every `--json` output; grows when a field changes its meaning or goes."""
 
@@ -40,7 +43,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
     columns = list(zip(headings, *cells, strict=True))
     are_numbers = [all(cell[:1] in _NUMBERS for cell in column[1:]) for column in columns]
     if is_styled(sys.stdout):
-        _print_rich(headings, cells, are_numbers)
+        _print_rich(columns, are_numbers)
         return
     widths = [max(map(len, column)) for column in columns]
     for row in (headings, *cells):
@@ -66,15 +69,26 @@ def _text_of(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]], are_numbers: Sequence[bool]) -> None:
+def _print_rich(columns: Sequence[Sequence[str]], are_numbers: Sequence[bool]) -> None:
+    """Draw a table whose columns begin with their headings."""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(file=sys.stdout, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, is_number in zip(headings, are_numbers, strict=True):
+    least: list[int] = []
+    for column, is_number in zip(columns, are_numbers, strict=True):
         justify: Literal["right", "left"] = "right" if is_number else "left"
-        table.add_column(heading, overflow="fold", no_wrap=is_number, justify=justify)
-    for row in cells:
+        widest = max(map(cell_len, column))
+        least.append(widest if is_number else min(widest, _LEAST_WIDTH))
+        table.add_column(column[0], overflow="fold", no_wrap=is_number, justify=justify, min_width=least[-1])
+    _, *rows = zip(*columns, strict=True)
+    for row in rows:
         table.add_row(*map(Text, row))
-    Console(file=sys.stdout, highlight=False).print(table)
+    gaps = len(columns) - 1
+    if sum(least) + 2 * gaps > console.width:
+        table.padding = (0, 1, 0, 0)
+        console.width = max(console.width, sum(least) + gaps)
+    console.print(table)

@@ -94,7 +94,7 @@ def _exit_code(findings: Sequence[Finding]) -> ExitCode:
 def _print(findings: Sequence[Finding]) -> None:
     for one in findings:
         head = f"{_marked(one.level)} {one.name:{_NAME_WIDTH}} "
-        _print_lines(head, f"{one.text.rstrip('.')}.")
+        _print_lines(head, one.text if one.text.endswith((".", "?")) else f"{one.text}.")
         if one.mend:
             _print_lines(" " * _INDENT, as_called(one.mend))
     counts = {level: sum(one.level == level for one in findings) for level in ("problem", "warning")}

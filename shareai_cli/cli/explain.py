@@ -11,7 +11,7 @@ import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.completion import known
-from shareai_cli.cli.console import print_json, print_line, print_table
+from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def _print(row: RequestRow) -> None:
                 for number, one in enumerate(row.attempts, 1)
             ],
         )
+    if row.outcome == "failed":
+        note("\nHow targets stand now: shareai status")
 
 
 def _ending(row: RequestRow) -> str:
@@ -208,8 +210,8 @@ def _counts(row: RequestRow) -> Iterator[str]:
 
 
 def _cost(row: RequestRow) -> str:
-    if row.cost_nano is None:
-        return f"unknown: {_BASES[row.basis]}"
+    if row.cost_nano is None or row.basis == "none":
+        return f"{row.basis}: {_BASES[row.basis]}"
     return f"{row.cost_nano / 1e9:.9f} USD ({_BASES[row.basis]})"
 
 

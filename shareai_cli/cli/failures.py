@@ -54,7 +54,7 @@ def _report(error: BaseException, *, debug: bool, command: str) -> int:
         _say("Given up.")
         return int(ExitCode.FAILURE)
     if callable(getattr(error, "show", None)) and hasattr(error, "exit_code"):
-        return _report_usage(error)
+        return _report_usage(error, command)
     if isinstance(error, OSError) and not debug:
         named = f" {error.filename}:" if error.filename else ""
         _say(f"The system refused:{named} {error.strerror or type(error).__name__}.")
@@ -76,7 +76,7 @@ def _remedy(error: ShareAIError, command: str) -> str:
     return "shareai doctor looks for what is wrong."
 
 
-def _report_usage(error: Any) -> int:
+def _report_usage(error: Any, command: str) -> int:
     """Say what click found wrong with the command line; what was typed may be a key by mistake."""
     from shareai_cli.secrets import conceal
 
@@ -88,7 +88,7 @@ def _report_usage(error: Any) -> int:
             f"There is no option {conceal(error.option_name[:80])}.", _option_hint(error.option_name, context)
         )
     else:
-        hint = f"{context.command_path} --help" if context is not None else None
+        hint = f"{context.command_path if context is not None else command} --help"
         _say(conceal(" ".join(error.format_message().split())), hint)
     return int(ExitCode.USAGE)
 
@@ -97,9 +97,9 @@ def _option_hint(name: str, context: Any) -> str:
     """Return the nearest option of a command, or of those that every command takes; else where they are."""
     from shareai_cli.nearest import nearest
 
-    own = [name for one in context.command.get_params(context) for name in one.opts if name[:2] == "--"]
-    near = nearest(name, (*own, "--debug", "--no-input"))
-    return f"Did you mean {near}?" if near else f"{context.command_path} --help"
+    own = [name[2:] for one in context.command.get_params(context) for name in one.opts if name[:2] == "--"]
+    near = nearest(name.lstrip("-"), (*own, "debug", "no-input")) if name[:2] == "--" else None
+    return f"Did you mean --{near}?" if near else f"{context.command_path} --help"
 
 
 def _say(message: str, hint: str | None = None) -> None:

@@ -71,7 +71,7 @@ def init(
         run.editor().apply(proposal.extension.extend)
         print_line(f"{run.file} is written.")
         _advise_route(settings, proposal)
-    elif not _is_anything(found):
+    elif not _is_anything(found) and settings.is_empty:
         note("Nothing was found: no key in the environment, no engine that runs, no GGUF file.")
     else:
         print_line(f"Nothing is new: {run.file} stays as it is.")
@@ -203,7 +203,8 @@ def _next_step(run: Invocation, proposal: Proposal) -> str:
     else:
         check = ""
     if find_gateway(run.paths) is not None:
-        return f"Next: {check}shareai models; the gateway that runs takes it up by itself."
+        taken_up = "" if proposal.extension.is_empty else "; the gateway that runs takes it up by itself"
+        return f"Next: {check}shareai models{taken_up}."
     return f"Next: {check}shareai serve"
 
 

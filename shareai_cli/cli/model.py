@@ -12,7 +12,6 @@ from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.errors import UsageError
-from shareai_cli.types import NODE
 
 if TYPE_CHECKING:
     from shareai_cli.catalog.gguf import ModelFile
@@ -63,7 +62,7 @@ def add(
         )
     else:
         verb = "is added" if declared.is_new else "is there already"
-        print_line(f"Model {NODE}/{declared.model.id} {verb}: {_in_words(declared.file)}.")
+        print_line(f"Model {_target(declared.model.id)} {verb}: {_in_words(declared.file)}.")
     _warn(declared.file)
     _advise(run, declared.model)
 
@@ -91,14 +90,14 @@ def remove(
     from shareai_cli.cli.local_models import await_taken_up, record
 
     run = invocation(context)
-    model = _find(run, name.removeprefix(f"{NODE}/"))
-    agree(run, f"Serve {NODE}/{model.id} no longer? Its file stays.", yes=yes)
+    model = _find(run, name.removeprefix(_target("")))
+    agree(run, f"Serve {_target(model.id)} no longer? Its file stays.", yes=yes)
     settings = run.editor().remove_local_model(model.id)
     record(run, settings)
     if as_json:
         print_json({"removed": model.id, "path": model.path, "file": settings.source})
     else:
-        print_line(f"Model {NODE}/{model.id} is removed; its file stays: {model.path}")
+        print_line(f"Model {_target(model.id)} is removed; its file stays: {model.path}")
     await_taken_up(run, model.id, served=False)
 
 
@@ -117,10 +116,17 @@ def _find(run: Invocation, name: str) -> LocalModel:
     return models[name]
 
 
+def _target(name: str) -> str:
+    """Return what a model of this machine is asked for by."""
+    from shareai_cli.types import NODE
+
+    return f"{NODE}/{name}"
+
+
 def _fields(model: LocalModel) -> dict[str, object]:
     from shareai_cli.config.describe import describe_local_model
 
-    return {"id": f"{NODE}/{model.id}", **describe_local_model(model)}
+    return {"id": _target(model.id), **describe_local_model(model)}
 
 
 def _in_words(file: ModelFile) -> str:
@@ -170,4 +176,4 @@ def _advise(run: Invocation, model: LocalModel) -> None:
     if not has_llama():
         note(f"llama.cpp, which runs it, is not installed here: {INSTALL_HINT}")
     else:
-        note(f"Next: shareai chat {NODE}/{model.id}")
+        note(f"Next: shareai chat {_target(model.id)}")

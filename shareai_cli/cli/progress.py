@@ -66,9 +66,11 @@ class Progress:
         """Tell that so much more is done."""
         self._done += count
 
-    def reach(self, done: int, detail: str = "") -> None:
-        """Tell how much is done in all, and what is being done now."""
+    def reach(self, done: int, detail: str = "", *, total: int | None = None) -> None:
+        """Tell how much is done in all, and what is being done now; `total` is one that is known only now."""
         self._done, self._detail = done, detail
+        if total is not None:
+            self._total = total
 
     def line(self) -> str:
         """Return what there is to say now."""

@@ -16,7 +16,7 @@ from shareai_cli.cli.invocation import invocation
 from shareai_cli.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from shareai_cli.config import RouteSettings, RouteTarget
+    from shareai_cli.config import RouteSettings, RouteTarget, Settings
 
 app = new_app(
     "Add, list, show, explain and remove routes: public model names.",
@@ -71,6 +71,7 @@ def add(
     chosen = strategy or ("weighted" if any(one.weight != 1 for one in parsed) else "priority")
     replaced = name in run.settings().routes
     settings = run.editor().add_route(name, parsed, strategy=chosen, prefer=prefer, private=private)
+    _note_missing(settings, parsed)
     if as_json:
         print_json({"route": _describe(settings.routes[name]), "replaced": replaced, "file": settings.source})
         return
@@ -103,7 +104,8 @@ def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False
 
     routes = invocation(context).settings().routes
     if name not in routes:
-        raise UsageError(f"There is no route {shown(name)}.", hint=suggestion(name, tuple(routes)))
+        hint = suggestion(name, tuple(routes)) if routes else "shareai route add chat openai/gpt-5-mini"
+        raise UsageError(f"There is no route {shown(name)}.", hint=hint)
     route = routes[name]
     if as_json:
         print_json({"route": _describe(route)})
@@ -192,6 +194,20 @@ def _refuse_repeated(targets: Sequence[RouteTarget]) -> None:
             raise UsageError(
                 f"The target {shown(name)} is there twice.", hint=f"A weight makes it count more: {name}=2"
             )
+
+
+def _note_missing(settings: Settings, targets: Sequence[RouteTarget]) -> None:
+    """Tell of targets that this machine does not serve: they can come later, or be slips."""
+    from shareai_cli.config.reading import shown
+    from shareai_cli.nearest import nearest
+    from shareai_cli.types import DEMO_MODEL, NODE
+
+    served = [DEMO_MODEL] if settings.is_empty else [model.id for model in settings.local.models]
+    for one in targets:
+        if one.target.provider == NODE and one.target.model not in served:
+            near = nearest(one.target.model, served)
+            hint = f"Did you mean {NODE}/{near}?" if near else "shareai model add PATH adds one."
+            note(f"This machine serves no {shown(one.target.model)}; without it that target fails. {hint}")
 
 
 def _targets_in_words(route: RouteSettings) -> str:

@@ -91,7 +91,11 @@ def _own(paths: Paths, closing: ExitStack) -> Admin:
     from shareai_cli.gateway.administration import Administration
     from shareai_cli.ledger import Ledger, Replies
 
-    with Progress("Taking in what the journal holds"):
-        ledger = Ledger.open(paths, PriceBook)
+    with Progress("Taking in what the journal holds", unit="KiB") as progress:
+
+        def taking_in(done: int, whole: int) -> None:
+            progress.reach(done >> 10, total=whole >> 10)
+
+        ledger = Ledger.open(paths, PriceBook, taking_in=taking_in)
     closing.callback(ledger.close)
     return Administration(ledger, Replies(paths.replies))

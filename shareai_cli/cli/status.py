@@ -68,7 +68,8 @@ def _print(found: Status) -> None:
     print_line(f"Routes        {', '.join(found.routes) or '-'}")
     for model in found.local_models:
         why = f"  {model.problem}" if model.problem else ""
-        print_line(f"Local model   {model.id}  {model.state}{why}")
+        state = "not loaded" if model.state == "unloaded" else model.state
+        print_line(f"Local model   {model.id}  {state}{why}")
     for name, problem in (
         ("configuration", found.config_problem),
         ("node agent", found.node_problem),

@@ -128,6 +128,10 @@ class Gateway:
         """Begin to look after ejected targets."""
         self._prober.start()
 
+    def cutting(self) -> None:
+        """Take in that requests which are under way are about to be cut off, as the gateway ends."""
+        self._recorder.is_ending = True
+
     async def close(self) -> None:
         """End the gateway's tasks and connections; the ledger and the fleet are their owner's to close."""
         await self._prober.close()

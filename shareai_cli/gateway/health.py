@@ -242,7 +242,7 @@ class Health:
     def _tell(self, is_new: bool, subject: str, target: Target, reason: str) -> None:
         if is_new and self._on_notice is not None:
             check = "status" if target.provider == NODE else f"provider test {target.provider}"
-            minutes = round(ASIDE_SECONDS / 60)
+            minutes, reason = round(ASIDE_SECONDS / 60), reason.removesuffix(".")
             self._on_notice(
                 f"{subject} is put aside for {minutes} min: {reason}. 'shareai {check}' checks it."
             )

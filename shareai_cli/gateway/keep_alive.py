@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from shareai_cli.errors import ShareAIError
+from shareai_cli.errors import RequestError, ShareAIError
 from shareai_cli.gateway.exchange import (
     EVENTS_TYPE,
     NO_CACHE,
@@ -22,6 +22,7 @@ from shareai_cli.gateway.exchange import (
     outcome_of,
     printable,
 )
+from shareai_cli.gateway.verdict import message_of
 from shareai_cli.types import Outcome
 from shareai_cli.wire.message import PushedBody, Writer
 from shareai_cli.wire.refusal import error_event
@@ -69,6 +70,7 @@ class _Commented(PushedBody):
         self._body: PushedBody | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writer: Writer | None = None
+        self._paused = False
         self._closed = False
 
     def start(self, writer: Writer) -> None:
@@ -78,12 +80,14 @@ class _Commented(PushedBody):
         self._answer.add_done_callback(self._answered)
 
     def pause(self) -> None:
-        """Pass it on to the answer."""
+        """Pass it on to the answer, now or once it is there."""
+        self._paused = True
         if self._body is not None:
             self._body.pause()
 
     def resume(self) -> None:
         """Pass it on to the answer."""
+        self._paused = False
         if self._body is not None:
             self._body.resume()
 
@@ -120,6 +124,8 @@ class _Commented(PushedBody):
             self._exchange.error_code = error.code or error.type
             self._end(writer, outcome_of(error), error_event(error))
         except (Exception, asyncio.CancelledError) as error:
+            self._exchange.error_code = "internal_error"
+            self._exchange.settle(Outcome.FAILED)
             writer.fail(RuntimeError(type(error).__name__))
         else:
             self._send(writer, reply)
@@ -129,11 +135,12 @@ class _Commented(PushedBody):
         target, attempts = printable(exchange.target), len(exchange.attempts)
         writer.write(b": x-shareai-target: %b x-shareai-attempts: %d\n\n" % (target, attempts))
         if isinstance(body, bytes):
-            # What a target passed back, with a status that it is too late to send.
-            self._end(writer, Outcome.REJECTED, b"data: " + b" ".join(body.splitlines()) + b"\n\n")
+            self._end(writer, Outcome.REJECTED, _refusal_event(reply.status, body))
         elif isinstance(body, PushedBody):
-            self._body = body
             body.start(writer)
+            self._body = body
+            if self._paused:
+                body.pause()
 
     def _end(self, writer: Writer, outcome: Outcome, event: bytes) -> None:
         self._exchange.settle(outcome)
@@ -144,6 +151,13 @@ class _Commented(PushedBody):
         """End the stream that the answer may have come to; what was not settled was cancelled."""
         _close_body(answer)
         self._exchange.settle(Outcome.CANCELLED)
+
+
+def _refusal_event(status: int, body: bytes) -> bytes:
+    """Return a target's own words as an event; without any, the status that it is too late to send."""
+    if message_of(body):
+        return b"data: " + b" ".join(body.splitlines()) + b"\n\n"
+    return error_event(RequestError(f"The target refused the request with HTTP {status}."))
 
 
 def _close_body(answer: asyncio.Task[Reply]) -> None:

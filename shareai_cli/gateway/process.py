@@ -165,6 +165,7 @@ class GatewayProcess:
             limits=server_limits(server_settings),
             deadlines=deadlines,
             turn=turn,
+            cutting=gateway.cutting,
         )
         await server.start(server_settings.host, server_settings.port)
         closing.push_async_callback(self._close_server)
@@ -315,7 +316,8 @@ async def take_lock(paths: Paths) -> StateLock:
             if running is not None and psutil.pid_exists(running.pid):
                 raise AlreadyRunning(
                     f"A gateway runs already, at {running.address} (process {running.pid}).",
-                    hint="'shareai status' tells of it; SHAREAI_HOME gives another one its own state.",
+                    hint="'shareai status' tells of it. One that a chat has started ends with that chat; "
+                    "SHAREAI_HOME gives another one its own state.",
                 ) from None
             if time.monotonic() > until:
                 raise

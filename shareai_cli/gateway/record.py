@@ -22,6 +22,9 @@ from shareai_cli.ledger import Closed, Ledger, Opened, public_id
 from shareai_cli.types import Clock, Outcome
 from shareai_cli.wire.refusal import refusal
 
+ENDING = "gateway_ended"
+"""The error in the accounts of a request that was cut off as the gateway ended."""
+
 FINGERPRINT_BYTES = 8
 
 Observe = Callable[[Closed], None]
@@ -39,6 +42,8 @@ class Recorder:
         """Copied and never updated: the salt is taken in once."""
         self.in_flight = 0
         """Exchanges that have not ended, streams included."""
+        self.is_ending = False
+        """Whether what is cancelled from now on is cut off by this process, and not by its client."""
 
     def __call__(self, inner: Handler) -> Handler:
         """Stage: record what passes, and render what is raised."""
@@ -98,6 +103,10 @@ class Recorder:
             return
         exchange.settled = True
         self.in_flight -= 1
+        if outcome is Outcome.CANCELLED and self.is_ending:
+            outcome, exchange.error_code = Outcome.INCOMPLETE, ENDING
+            if exchange.status in (0, CLIENT_LEFT):
+                exchange.status = 503
         caller = exchange.caller
         if caller is None:
             return
@@ -113,7 +122,7 @@ class Recorder:
             exchange.price_as,
             exchange.target_model,
             exchange.provider_key,
-            exchange.status,
+            exchange.status or CLIENT_LEFT,  # settled before its reply had a status: nobody waits for it
             exchange.streamed,
             outcome,
             exchange.error_code,

@@ -29,6 +29,10 @@ MOST_WAITING: Final = 10_000
 """Entries that wait in memory while the disk refuses them, before requests are refused."""
 
 
+TakingIn = Callable[[int, int], None]
+"""Told how many bytes of the journal are taken in, of how many, while it is opened."""
+
+
 class LedgerState(Struct, frozen=True):
     """How the accounts stand."""
 
@@ -73,6 +77,7 @@ class Ledger:
         wall_clock: WallClock = time.time,
         file_bytes: int = FILE_BYTES,
         write: Write = os.write,
+        taking_in: TakingIn | None = None,
     ) -> Ledger:
         """Open the accounts, take in what a former process left in the journal, and start the writer.
 
@@ -81,7 +86,7 @@ class Ledger:
         paths.make_state()
         store = Store(paths.database, wall_clock)
         try:
-            return cls._take_up(store, paths.journal, make_prices, file_bytes, write)
+            return cls._take_up(store, paths.journal, make_prices, file_bytes, write, taking_in)
         except BaseException:
             store.close()
             raise
@@ -94,6 +99,7 @@ class Ledger:
         make_prices: Callable[[], Prices],
         file_bytes: int,
         write: Write,
+        taking_in: TakingIn | None,
     ) -> Ledger:
         with understood(store.path), store.transaction() as connection:
             position = Position(
@@ -105,8 +111,10 @@ class Ledger:
         try:
             with understood(store.path):
                 mover.recall()
+                whole = mover.unmoved_bytes()
                 while mover.move_next():
-                    pass
+                    if taking_in is not None:
+                        taking_in(whole - mover.unmoved_bytes(), whole)
                 mover.settle_under_way()
             ledger = cls(store, journal, mover, Writer(journal, mover, costs))
         except BaseException:

@@ -100,7 +100,12 @@ class Reply:
         Raises `MalformedReply` past `limit` bytes, `TruncatedReply`, `UpstreamTimeout`.
         """
         if not self.complete:
-            await self._wait(gap, limit + 1)
+            if (connection := self._connection) is not None:
+                try:
+                    await connection.expect(gap, limit + 1)
+                except asyncio.CancelledError:
+                    self.abort()
+                    raise
             if self.failure is not None:
                 raise self.failure
         return self.whole(limit)
@@ -118,8 +123,12 @@ class Reply:
         Raises `TruncatedReply`, `UpstreamTimeout` (phase gap or total), once all that came was returned.
         """
         if not self.pieces:
-            if not self.complete:
-                await self._wait(seconds, 1)
+            if not self.complete and (connection := self._connection) is not None:
+                try:
+                    await connection.expect(seconds, 1)
+                except asyncio.CancelledError:
+                    self.abort()
+                    raise
             if not self.pieces and self.failure is not None:
                 raise self.failure
         return self._take()
@@ -193,20 +202,13 @@ class Reply:
         self._connection = None
         self.deliver()
 
-    async def _wait(self, seconds: float, wanted: int) -> None:
-        connection = self._connection
-        if connection is None:
-            return
-        try:
-            await connection.expect(seconds, wanted)
-        except asyncio.CancelledError:
-            self.abort()
-            raise
-
     def _take(self) -> bytes:
         pieces = self.pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        if len(pieces) == 1:
+            body = pieces.pop()
+        else:
+            body = b"".join(pieces)
+            pieces.clear()
         self.waiting = 0
         connection = self._connection
         if connection is not None:

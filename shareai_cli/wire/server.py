@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from shareai_cli.errors import AddressInUse, StateError
 from shareai_cli.types import Clock
@@ -40,8 +40,10 @@ class Server:
         limits: ServerLimits | None = None,
         deadlines: Deadlines | None = None,
         turn: Turn | None = None,
+        cutting: Callable[[], None] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
+        """Call `cutting` before requests that are under way are cut off, as the server closes."""
         self.handler = handler
         self.refuse = refuse
         self.clock = clock
@@ -49,6 +51,7 @@ class Server:
         self.heads = ReplyHeads()
         self.turn = turn or Turn()
         self.closing = False
+        self._cutting = cutting
         self._deadlines = deadlines or Deadlines(clock=clock)
         self._owns_deadlines = deadlines is None
         self._listening: asyncio.Server | None = None
@@ -93,8 +96,7 @@ class Server:
         for connection in list(self._connections):
             connection.finish()
         await self._empty(drain_seconds)
-        for connection in list(self._connections):
-            connection.abort()
+        self.abort()
         await self._empty(ABORT_SECONDS)
         if self._owns_deadlines:
             self._deadlines.close()
@@ -104,6 +106,8 @@ class Server:
 
     def abort(self) -> None:
         """End every connection at once; a `close` that is under way is over soon."""
+        if self._cutting is not None:
+            self._cutting()
         for connection in list(self._connections):
             connection.abort()
 

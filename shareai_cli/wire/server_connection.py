@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -120,8 +121,8 @@ class ServerConnection(asyncio.Protocol):
                 self._refuse(RequestTimeout("The request's body came too slowly."))
         elif phase == HEAD_AWAITED and reader.head_bytes:
             self._refuse(RequestTimeout("The request's head took too long."))
-        elif phase == BUSY and self._is_taking():
-            self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+        elif self._paused:
+            self._check_taking()
         elif phase in (BUSY, CLOSING):
             self.abort()
         else:
@@ -178,16 +179,19 @@ class ServerConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take in that the client takes less than it is sent."""
         self._paused = True
-        self._seen = self._transport.get_write_buffer_size()
-        self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+        if self._phase not in (HEAD_AWAITED, BODY_AWAITED):  # those have limits of their own
+            self._watch_taking()
         if self._pushed is not None:
             self._pushed.pause()
+            self._seen = sys.maxsize  # pieces on their way come on top
 
     def resume_writing(self) -> None:
         """Go on."""
         self._paused = False
         if self._phase == BUSY:
             self.deadline = 0.0
+        elif self._phase == IDLE:
+            self.deadline = self._owner.clock() + self._owner.admission.limits.idle_seconds
         if self._pushed is not None:
             self._pushed.resume()
         drained, self._drained = self._drained, None
@@ -199,6 +203,8 @@ class ServerConnection(asyncio.Protocol):
     def _wake(self) -> None:
         self._phase = BUSY
         self.deadline = 0.0
+        if self._paused:
+            self._watch_taking()
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -328,12 +334,6 @@ class ServerConnection(asyncio.Protocol):
         reader = self._reader
         return self._owner.closing or (reader.state == DEAF and not reader.requests)
 
-    def _is_taking(self) -> bool:
-        """Whether the client took some of what waits for it since this was asked last."""
-        before = self._seen
-        self._seen = self._transport.get_write_buffer_size()
-        return self._seen < before
-
     async def _drain(self) -> None:
         while self._paused and not self._gone:
             self._drained = drained = self._loop.create_future()
@@ -369,6 +369,18 @@ class ServerConnection(asyncio.Protocol):
         self._seen = self._reader.body_bytes
         seconds = limits.rate_seconds if phase == BODY_AWAITED else limits.head_seconds
         self.deadline = self._owner.clock() + seconds
+
+    def _watch_taking(self) -> None:
+        """Wait for the client to take some of what waits for it."""
+        self._seen = self._transport.get_write_buffer_size()
+        self.deadline = self._owner.clock() + self._owner.admission.limits.stall_seconds
+
+    def _check_taking(self) -> None:
+        """Cut off a client that took nothing of what waits for it since this was looked at last."""
+        before = self._seen
+        self._watch_taking()
+        if self._seen >= before:
+            self.abort()
 
     def _refuse(self, error: ShareAIError) -> None:
         self._reader.refuse(error)

@@ -22,7 +22,7 @@ from shareai_cli.cli.chat.events import MOST_CHARACTERS, refused, take_event
 from shareai_cli.cli.chat.facts import facts_line
 from shareai_cli.cli.chat.key import new_key, own_key
 from shareai_cli.cli.chat.markdown import MOST_DRAWN, GrowingMarkdown
-from shareai_cli.cli.chat.screen import MarkdownScreen, is_capable, least_width
+from shareai_cli.cli.chat.screen import MarkdownScreen, least_width
 from shareai_cli.cli.chat.text import harmless
 from shareai_cli.cli.invocation import Invocation
 from shareai_cli.cli.state import open_admin
@@ -76,6 +76,8 @@ The end."""
     [
         ([], False, [], None),
         (["m"], False, ["m"], None),
+        (["Hello!"], False, [], "Hello!"),
+        (["Why is it so"], False, [], "Why is it so"),
         (["m", "Why?"], False, ["m"], "Why?"),
         (["m", "why", "is", "it", "so"], False, ["m"], "why is it so"),
         (["a", "b"], True, ["a", "b"], None),
@@ -87,7 +89,7 @@ The end."""
 def test_models_are_told_from_the_question(
     words: list[str], compare: bool, models: list[str], question: str | None
 ) -> None:
-    """Quotes are not needed for one model; among several the question is what has spaces."""
+    """Quotes are not needed for one model; among several, and alone, the question is what can be no name."""
     assert split_words(words, compare=compare, prompt=None) == (models, question)
 
 
@@ -479,28 +481,3 @@ def test_columns_stand_side_by_side() -> None:
 def test_columns_need_room() -> None:
     """In a narrow terminal answers stand one below the other."""
     assert least_width(2) <= 80 < least_width(3)
-
-
-class TerminalStream(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(
-    ("variables", "capable"),
-    [
-        ({"TERM": "xterm"}, True),
-        ({"TERM": "dumb"}, False),
-        ({}, False),
-        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
-    ],
-)
-def test_only_a_terminal_that_can_is_drawn_on(
-    variables: dict[str, str], capable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """TERM and NO_COLOR are obeyed; a file is no terminal."""
-    monkeypatch.delenv("TERM", raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert is_capable(TerminalStream()) == capable
-    assert not is_capable(io.StringIO())

@@ -45,6 +45,14 @@ LOADS = {
 }
 """How the help says that each is loaded."""
 
+BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
+INSTALLS = {
+    "bash": (".local/share/bash-completion/completions/shareai", f". {BASH_COMPLETION}"),
+    "zsh": ("functions/_shareai", "fpath=($HOME/functions $fpath); autoload -Uz compinit; compinit -u -D"),
+    "fish": (".config/fish/completions/shareai.fish", "set fish_complete_path ~/.config/fish/completions"),
+}
+"""Where each looks for scripts, and what a person's own start of it has that lets it."""
+
 
 def candidates(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
     """Ask as the scripts do, what the last word could become; the meanings are left out."""
@@ -132,6 +140,33 @@ def test_a_fresh_installation_completes_what_it_serves(monkeypatch: pytest.Monke
     assert candidates(monkeypatch, "provider", "remove", "") == ["openai"]
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("chat", "alpha/lla"), ["alpha/llama3.2:3b"]),
+        (("chat", "lla"), ["llama3.2:3b"]),
+        (("chat", "--compare", "alpha/routed", "ch"), ["chat"]),
+        (("models", "--provider", ""), ["alpha"]),
+        (("models", "--route", ""), ["chat"]),
+        (("model", "remove", ""), ["own-8b", "named"]),
+        (("provider", "test", ""), ["alpha"]),
+        (("provider", "remove", ""), ["alpha"]),
+        (("provider", "add", "openr"), ["openrouter"]),
+        (("provider", "add", "mine", "--preset", "openr"), ["openrouter"]),
+        (("provider", "key", "add", ""), ["alpha"]),
+        (("provider", "key", "remove", "alpha", ""), ["env:ALPHA_KEY"]),
+        (("route", "remove", ""), ["chat"]),
+        (("completion", "z"), ["zsh"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_every_command_that_takes_a_name_completes_it(
+    words: tuple[str, ...], expected: list[str], monkeypatch: pytest.MonkeyPatch, declared: Paths
+) -> None:
+    """Models, routes, providers and keys, wherever one is asked for."""
+    assert candidates(monkeypatch, *words) == expected
+
+
 def test_names_that_a_shell_could_take_for_more_are_left_out(
     monkeypatch: pytest.MonkeyPatch, declared: Paths
 ) -> None:
@@ -186,8 +221,8 @@ class ShellAtTerminal:
 
 
 @contextmanager
-def shell_at_terminal(shell: str, folder: Path) -> Iterator[ShellAtTerminal]:
-    """Start a shell as a person has it, and load the script as the help says."""
+def shell_at_terminal(shell: str, folder: Path, loads: str | None = None) -> Iterator[ShellAtTerminal]:
+    """Start a shell as a person has it, and load the script as the help says, unless it is told otherwise."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     log, program = folder / "log", folder / "shareai"
@@ -201,7 +236,7 @@ def shell_at_terminal(shell: str, folder: Path) -> Iterator[ShellAtTerminal]:
     program.chmod(0o755)
     environ = {"PATH": f"{folder}:{os.environ['PATH']}", "PS1": "> ", "TERM": "xterm"}
     with terminal_of(STARTS[shell], environ) as terminal:
-        terminal.type(f"{LOADS[shell]}; echo load''ed\r")
+        terminal.type(f"{loads or LOADS[shell]}; echo load''ed\r")
         terminal.until("loaded")
         yield ShellAtTerminal(terminal, log)
 
@@ -218,6 +253,19 @@ def test_the_real_shell_completes_at_a_terminal(shell: str, declared: Paths, tmp
         assert real.complete("shareai route add x alpha/llama3.2:") == [
             "route", "add", "x", "alpha/llama3.2:3b",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", STARTS)
+def test_the_real_shell_finds_the_script_where_it_looks(shell: str, declared: Paths, tmp_path: Path) -> None:
+    """A package, or a person, puts it there once."""
+    if shell == "bash" and not BASH_COMPLETION.exists():
+        pytest.skip("bash-completion is not installed")
+    place, loads = INSTALLS[shell]
+    file = Path(os.environ["HOME"]) / place
+    file.parent.mkdir(parents=True)
+    shutil.copy(SCRIPTS / FILES[shell], file)
+    with shell_at_terminal(shell, tmp_path, loads) as real:
+        assert real.complete("shareai route add x alpha/llama") == ["route", "add", "x", "alpha/llama3.2:3b"]
 
 
 @pytest.mark.parametrize("shell", STARTS)

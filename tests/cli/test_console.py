@@ -49,6 +49,17 @@ def test_a_terminal_gets_its_table_drawn(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "evil\x07" not in text
 
 
+@pytest.mark.parametrize("columns", [80, 30, 12])
+def test_a_narrow_terminal_does_not_break_short_words(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Columns stand closer; where that is not enough, the terminal breaks the lines, at least in order."""
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "stdout", terminal)
+    print_table(("", "REQUESTS", "COST USD", "TIME"), [("total", 1, "0.000033", "11 ms")])
+    assert terminal.getvalue().splitlines()[1].split() == ["total", "1", "0.000033", "11", "ms"]
+
+
 def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     """https://no-color.org: set to anything, it means plain text."""
     monkeypatch.setenv("NO_COLOR", "1")

@@ -32,8 +32,9 @@ def configure(paths: Paths, text: str) -> None:
     paths.config_file.chmod(0o600)
 
 
-def test_a_fresh_installation_has_no_problem(paths: Paths) -> None:
+def test_a_fresh_installation_has_no_problem(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is configured, nothing runs; and looking makes no file."""
+    monkeypatch.setenv("SHAREAI_PORT", "0")
     outcome = shareai("doctor", "--json")
     told = outcome.json
     levels = {one["level"] for one in told["findings"]}

@@ -92,6 +92,18 @@ def test_a_second_run_finds_nothing_new(paths: Paths, port: str, key: str) -> No
     assert paths.config_file.read_bytes() == before
 
 
+def test_keys_that_were_typed_are_not_overlooked(paths: Paths, port: str) -> None:
+    """They are no longer found anywhere, and what is declared is as good as found."""
+    paths.config_file.parent.mkdir(parents=True)
+    paths.config_file.write_text(
+        '[providers.openai]\nkeys = ["file:openai.key"]\n\n[routes.c]\ntargets = ["openai/m"]\n'
+    )
+    outcome = init("--yes", port=port)
+    assert outcome == (
+        0, f"Nothing is new: {paths.config_file} stays as it is.\n", "\nNext: shareai serve\n"
+    )  # fmt: skip
+
+
 def test_what_stands_in_the_file_is_kept(
     paths: Paths, port: str, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,17 @@ def declared(paths: Paths) -> list[object]:
     return local
 
 
+def test_a_machine_without_models_is_told_how_to_add_one(paths: Paths) -> None:
+    """Whatever else there is to ask for."""
+    paths.config_file.parent.mkdir(parents=True)
+    paths.config_file.write_text(
+        '[providers.a]\nbase_url = "http://127.0.0.1:9/v1"\nkeys = []\nmodels = ["m"]\n'
+    )
+    outcome = shareai("model", "list")
+    assert outcome.out == ""
+    assert "This machine serves no model yet. shareai model add MODEL.gguf\n" in outcome.err
+
+
 def test_a_file_is_added_listed_and_removed(paths: Paths, model: Path) -> None:
     """Its whole life; the person's comment and the file stay."""
     paths.config_file.parent.mkdir(parents=True)
@@ -45,6 +56,7 @@ def test_a_file_is_added_listed_and_removed(paths: Paths, model: Path) -> None:
     assert added.out == "Model node/qwen3 is added: llama, 0.0 MB, 8k tokens of context, tools.\n"
     assert declared(paths) == [str(model)]
     [listed] = shareai("model", "list", "--json").json["models"]
+    assert "of 1 models" not in shareai("model", "list").err
     assert (listed["id"], listed["context"], listed["abilities"]) == ("node/qwen3", 8192, ["tools"])
     assert listed["state"] == "not loaded"
     removed = shareai("model", "remove", "qwen3", "--yes")

@@ -35,6 +35,15 @@ def test_the_rate_and_the_time_left_are_told() -> None:
         assert progress.line() == "Asking: 100 of 100 keys, 1 min 40 s"
 
 
+def test_a_total_may_become_known_later() -> None:
+    """The size of what is there is seen only when it is opened."""
+    clock = FakeClock()
+    with Progress("Taking in", unit="KiB", stream=io.StringIO(), clock=clock) as progress:
+        clock.forward(2)
+        progress.reach(3000, total=9000)
+        assert progress.line() == "Taking in: 3,000 of 9,000 KiB, 1,500/s, 4 s left"
+
+
 def test_without_a_total_the_time_is_told() -> None:
     """Nobody knows how much there is to do."""
     clock = FakeClock()

@@ -20,7 +20,8 @@ def test_a_route_is_added_shown_listed_and_removed(paths: Paths) -> None:
     """Its whole life; the person's comment stays."""
     assert shareai("route", "list").err.startswith("No routes yet.")
     added = shareai("route", "add", "chat", "openai/gpt-5-mini", "groq/meta/llama-3", "node/x")
-    assert added == (0, "Route chat added: priority openai/gpt-5-mini, groq/meta/llama-3, node/x.\n", "")
+    assert added.code == 0
+    assert added.out == "Route chat added: priority openai/gpt-5-mini, groq/meta/llama-3, node/x.\n"
     assert shareai("route", "list", "--json").json["routes"] == [
         {
             "name": "chat",
@@ -41,6 +42,16 @@ def test_a_route_is_added_shown_listed_and_removed(paths: Paths) -> None:
     assert shareai("route", "remove", "chat", "--yes", "--json").json["removed"] == "chat"
     assert "chat" not in paths.config_file.read_text()
     assert paths.config_file.read_text().startswith("# mine\n")
+
+
+def test_a_target_that_this_machine_does_not_serve_is_told_of(paths: Paths) -> None:
+    """A model can come later; a slip in its name would show first when the others have failed."""
+    outcome = shareai("route", "add", "chat", "openai/a", "node/shareai-demo")
+    assert outcome.code == 0
+    assert outcome.err.startswith("This machine serves no 'shareai-demo'; ")
+    paths.config_file.unlink()
+    assert "Did you mean node/shareai-demo?" in shareai("route", "add", "chat", "node/shareai-dem").err
+    assert shareai("route", "add", "chat", "node/shareai-demo").err == ""
 
 
 def test_weights_make_a_route_weighted(paths: Paths) -> None:

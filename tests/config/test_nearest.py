@@ -18,6 +18,8 @@ def test_the_nearest_name_is_found_and_none_where_none_is_like_it() -> None:
     assert suggestion("antropic", known) == "Did you mean anthropic?"
     assert suggestion("zzz", known) == "Known: openai, anthropic, gemini."
     assert suggestion("zzz", ()) == "Nothing can stand here."
+    many = tuple(f"name-{number}" for number in range(500))
+    assert suggestion("zzz", many).endswith("name-18, name-19 and 480 more.")
 
 
 def test_long_names_and_many_take_bounded_time() -> None:

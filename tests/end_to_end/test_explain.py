@@ -36,6 +36,19 @@ async def test_every_attempt_is_told_with_its_reason(tmp_path: Path) -> None:
     assert not any(key in words for key in KEYS.values())
 
 
+async def test_what_failed_says_so_and_where_to_look(tmp_path: Path) -> None:
+    """Nothing was billed, and how targets stand is another command's to say."""
+    async with FaultUpstream([status(500)]) as broken:
+        gateway = await RunningGateway.start(tmp_path, one_route(broken.base_url), environ=KEYS)
+        request = (await gateway.ask()).headers["x-request-id"]
+        outcome = await gateway.shareai("explain", request)
+        await gateway.stop()
+    assert "503: no target could answer (no_target_available)" in outcome.out
+    assert "HTTP 500: it failed" in outcome.out
+    assert "none: nothing was billed" in outcome.out
+    assert "shareai status" in outcome.err
+
+
 async def test_a_request_under_way_is_told_of_and_a_killed_one_too(tmp_path: Path) -> None:
     """While it streams it has no end yet; when its gateway was killed, that is what is said of it."""
     async with FaultUpstream([stream("one ", "two").stall(after=3)]) as upstream:

@@ -9,10 +9,12 @@ import sqlite3
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.behaviours import Behaviour, Received, chat, stream
 from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, one_route, run_shareai
 from tests.support.upstream import FaultUpstream
+from tests.support.waiting import until
 
 KILLS = 20
 CLIENTS = 8
@@ -103,3 +105,26 @@ async def test_a_lone_open_becomes_an_incomplete_row_once(tmp_path: Path) -> Non
             await again.stop()
     total = (await run_shareai(tmp_path, "usage", "--json")).json["total"]
     assert (total["requests"], total["incomplete"]) == (1, 1)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_the_end_of_the_gateway_cuts_off_is_incomplete(tmp_path: Path, streamed: bool) -> None:
+    """The client had not left: whoever reads the accounts is told who ended it, and with which status."""
+    never = asyncio.Event()
+    answer = stream("one ", "two").stall(after=3, until=never) if streamed else chat().stall(until=never)
+    async with FaultUpstream([answer]) as upstream:
+        config = "[server]\ndrain = 0.2\n" + one_route(upstream.base_url)
+        gateway = await RunningGateway.start(tmp_path, config, environ=KEYS)
+        asking = asyncio.get_running_loop().create_task(
+            gateway.client.post(CHAT, json={**QUESTION, "stream": streamed})
+        )
+        await until(lambda: upstream.completions)
+        gateway.process.terminate()
+        assert await gateway.process.wait() == 0
+        with pytest.raises(httpx.HTTPError):
+            await asking
+        await gateway.client.aclose()
+    told = (await run_shareai(tmp_path, "explain", "last", "--json")).json["request"]
+    assert (told["outcome"], told["error"], told["status"]) == (
+        "incomplete", "gateway_ended", 200 if streamed else 503,
+    )  # fmt: skip

@@ -178,7 +178,7 @@ def test_what_is_put_aside_is_told_once() -> None:
 
     for _ in range(3):
         refused(TARGET, Effect.SHELVE_KEY, "aaaa", "HTTP 401")
-        refused(Target("alpha", "a\x1b"), Effect.SHELVE_TARGET, "aaaa", "HTTP 404")
+        refused(Target("alpha", "a\x1b"), Effect.SHELVE_TARGET, "aaaa", "HTTP 404: No such model.")
         refused(Target("beta", "m"), Effect.SHELVE_KEY, "", "HTTP 401")
     for request in range(6):
         refused(OTHER, Effect.FORBIDDEN, "bbbb", "HTTP 403", request)
@@ -186,7 +186,8 @@ def test_what_is_put_aside_is_told_once() -> None:
     assert told == [
         "The key aaaa of provider 'alpha' is put aside for 15 min: HTTP 401. "
         "'shareai provider test alpha' checks it.",
-        "The target 'alpha/a%1B' is put aside for 15 min: HTTP 404. 'shareai provider test alpha' checks it.",
+        "The target 'alpha/a%1B' is put aside for 15 min: HTTP 404: No such model. "
+        "'shareai provider test alpha' checks it.",
         "The access without a key of provider 'beta' is put aside for 15 min: HTTP 401. "
         "'shareai provider test beta' checks it.",
         "The key bbbb of provider 'alpha', asked for 'large', is put aside for 15 min: HTTP 403. "

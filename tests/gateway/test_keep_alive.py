@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 import pytest
 
-from shareai_cli.gateway.keep_alive import COMMENT
+from shareai_cli.gateway.exchange import CLIENT_LEFT, Exchange, Handler, Recorder, Reply, Replying
+from shareai_cli.gateway.keep_alive import COMMENT, keep_alive
+from shareai_cli.ledger import Ledger
 from shareai_cli.types import Outcome
-from shareai_cli.wire.message import PushedBody
-from tests.support.behaviours import chat, rate_limited, silence, status, stream
-from tests.support.gateway import Gate, cancelled, fields_of
+from shareai_cli.wire.message import PushedBody, Request, Writer
+from tests.support.behaviours import chat, rate_limited, reply, silence, status, stream
+from tests.support.clock import FakeClock
+from tests.support.gateway import CALLER, FakeLedger, Gate, cancelled, fields_of
 from tests.support.taken import Taken
 from tests.support.upstream import FaultUpstream
-from tests.support.waiting import until
+from tests.support.waiting import turns, until
 
 EVERY = 0.01
 ROUTE = {"chat": ["a/m", "b/m"]}
@@ -101,6 +106,21 @@ async def test_a_refusal_that_is_passed_back_after_a_comment_is_one_event() -> N
             assert gate.closed.outcome == Outcome.REJECTED
 
 
+@pytest.mark.parametrize("body", [b"<html>Too large</html>", b"", b"[DONE]", b'{"detail": "no"}'])
+async def test_a_refusal_of_another_shape_is_an_error_event_too(body: bytes) -> None:
+    """A proxy's page, or nothing: clients read an event's data as JSON, and find out by `error`."""
+    go_on = asyncio.Event()
+    async with FaultUpstream([reply(body, 413).stall(until=go_on)]) as a:
+        gate = Gate({"a": a}, routes={"chat": ["a/m"]}, comments=EVERY)
+        async with gate, begun(gate) as (pieces, _):
+            go_on.set()
+            rest = b"".join([piece async for piece in pieces]).replace(COMMENT, b"")
+            [event] = [one for one in rest.split(b"\n\n") if one and not one.startswith(b":")]
+            error = json.loads(event.removeprefix(b"data: "))["error"]
+            assert error["type"] == "invalid_request_error"
+            assert "413" in error["message"]
+
+
 @pytest.mark.parametrize("comments", [0, 1])
 async def test_a_client_that_leaves_while_it_is_pending_ends_the_upstreams_work(comments: int) -> None:
     """With a comment taken or none; the attempt ends, and the request is settled as cancelled."""
@@ -142,3 +162,101 @@ async def test_a_client_that_leaves_once_content_is_there_ends_the_upstreams_wor
             entry = gate.closed
             assert (entry.outcome, entry.target) == (Outcome.CANCELLED, "a/m")
         assert gate.gateway.in_flight == 0
+
+
+class Settling(PushedBody):
+    """An answer that settles its exchange when it is let go, as a relayed stream does."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def start(self, writer: Writer) -> None:
+        """Not called: nobody waits for it."""
+
+    def pause(self) -> None:
+        """Not called."""
+
+    def resume(self) -> None:
+        """Not called."""
+
+    def close(self) -> None:
+        """Settle."""
+        self._exchange.settle(Outcome.CANCELLED)
+
+
+def recorded(ledger: FakeLedger, every: float, answer: Handler) -> Replying:
+    """Pass a stream's request through the recorder and this stage to `answer`."""
+    recorder = Recorder(cast(Ledger, ledger), FakeClock(), lambda entry: None)
+    request = Request("POST", "/v1/chat/completions", "", "1.1", {}, b"{}")
+    exchange = Exchange(request, recorder, 1, 0, 0.0, caller=CALLER, streamed=True)
+    return recorder(keep_alive(lambda: every)(answer))(exchange)
+
+
+async def test_a_client_that_leaves_as_its_answer_comes_has_left_in_the_accounts_too() -> None:
+    """In the same turn of the loop: no status was sent, so there is none of an answer's."""
+    ledger = FakeLedger()
+
+    async def answer(exchange: Exchange) -> Reply:
+        asking.cancel()
+        return Reply(200, [], Settling(exchange))
+
+    asking = asyncio.get_running_loop().create_task(recorded(ledger, 60.0, answer))
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+    [entry] = ledger.closed_entries
+    assert (entry.status, entry.outcome) == (CLIENT_LEFT, Outcome.CANCELLED)
+
+
+async def test_what_goes_wrong_in_here_after_a_comment_has_failed_in_the_accounts() -> None:
+    """The reply is cut off, as it has begun; it was not the client that left."""
+    ledger = FakeLedger()
+    go_on = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> Reply:
+        await go_on.wait()
+        raise ZeroDivisionError
+
+    response = await recorded(ledger, EVERY, answer)
+    assert isinstance(response.body, PushedBody)
+    async with aclosing(Taken(response.body)) as pieces:
+        await anext(pieces)
+        go_on.set()
+        with pytest.raises(RuntimeError):
+            async for _ in pieces:
+                pass
+    [entry] = ledger.closed_entries
+    assert (entry.outcome, entry.error) == (Outcome.FAILED, "internal_error")
+
+
+class Full(Taken):
+    """A client that has enough as soon as a piece holds `enough`."""
+
+    def __init__(self, body: PushedBody, enough: bytes) -> None:
+        super().__init__(body)
+        self._enough = enough
+
+    def write(self, piece: bytes) -> None:
+        """Take a piece, and have no more come."""
+        super().write(piece)
+        if self._enough in piece:
+            self._body.pause()
+
+
+@pytest.mark.parametrize("enough", [COMMENT, b'"a"'], ids=["while-pending", "at-the-content"])
+async def test_a_client_that_has_enough_when_the_answer_comes_has_its_target_wait(enough: bytes) -> None:
+    """What it does not take, which may be images, does not pile up in here."""
+    more = asyncio.Event()
+    after_content = 3  # the head, the role, the first text
+    slow = stream("a", "b").after_delay(5 * EVERY).stall(after=after_content, until=more)
+    async with FaultUpstream([slow]) as a, Gate({"a": a}, comments=EVERY) as gate:
+        response = await gate.begin("a/m", stream=True)
+        assert isinstance(response.body, PushedBody)
+        async with aclosing(Full(response.body, enough)) as pieces:
+            sent = b""
+            while b'"a"' not in sent:
+                sent += await anext(pieces)
+            more.set()
+            await turns()
+            assert pieces.waiting == []
+            response.body.resume()
+            assert b"".join([piece async for piece in pieces]).endswith(b"data: [DONE]\n\n")

@@ -157,6 +157,17 @@ def test_a_killed_process_journal_is_taken_in_at_the_start(paths: Paths) -> None
     check_whole(paths)
 
 
+def test_taking_in_tells_how_far_it_is(paths: Paths) -> None:
+    """In bytes, up to all of them."""
+    frames = [frame(one) for number in range(1, 600) for one in (opened(number), closed(number))]
+    write_journal(paths, 1, *frames)
+    told: list[tuple[int, int]] = []
+    open_ledger(paths, taking_in=lambda done, whole: told.append((done, whole))).close()
+    assert len(told) > 2
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (sum(map(len, frames)), sum(map(len, frames)))
+
+
 def test_an_open_request_of_an_unknown_route_has_an_unknown_cost(paths: Paths) -> None:
     """Nothing tells its price, so the cost is not a silent zero."""
     write_journal(paths, 1, frame(opened(1)))

@@ -382,6 +382,28 @@ async def test_a_client_that_takes_nothing_is_cut_off_after_a_while(serving: Ser
     assert pushed.closed == 1
 
 
+async def test_pieces_that_were_on_their_way_do_not_hide_what_a_client_takes(serving: Serving) -> None:
+    """More waits than when it began to; a client that took some of it goes on, until it takes nothing."""
+    pushed = Pushed()
+    server = await serving.start(pushed, limits=ServerLimits(stall_seconds=30))
+    client = await serving.client(server, receive_bytes=4096)
+    await client.send(request())
+    await pushed.begun()
+    await pushed.fill()
+    for _ in range(100):
+        pushed.writer.write(PIECE)
+    await client.head()
+    await take(client, 20 * len(PIECE))
+    serving.pass_time(31)
+    assert server.connections == 1
+    await asyncio.sleep(0.05)
+    assert server.connections == 1
+    for _ in range(3):
+        serving.pass_time(31)
+    await until(lambda: server.connections == 0)
+    assert pushed.closed == 1
+
+
 async def test_a_silent_body_has_no_limit(serving: Serving) -> None:
     """How long an answer may take is the handler's to say."""
     pushed = Pushed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -286,6 +287,33 @@ async def test_a_finished_reply_that_nobody_takes_is_cut_off_too(serving: Servin
         for _ in range(3):
             serving.pass_time(61)
         await until(lambda: server.connections == 0)
+
+
+async def test_a_client_that_asks_on_and_takes_nothing_is_cut_off_too(serving: Serving) -> None:
+    """Its next request is no reason to wait for it for good; taking a little is."""
+    asked = 0
+
+    async def handle(request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        return Response(200, [], b"x" * 40_000)
+
+    server = await serving.start(handle, limits=ServerLimits(stall_seconds=30, idle_seconds=75))
+    client = await serving.client(server, receive_bytes=4096)
+    with contextlib.suppress(TimeoutError):  # the last one waits for those before it
+        while True:
+            before = asked
+            await client.send(request())
+            await until(lambda before=before: asked > before, 0.5)  # type: ignore[misc]
+    serving.pass_time(29)
+    for _ in range(10):
+        await client.reader.readexactly(40_000)
+    serving.pass_time(29)
+    assert server.connections == 1
+    for _ in range(4):
+        serving.pass_time(31)
+        await asyncio.sleep(0.02)
+    assert server.connections == 0
 
 
 # -- Date

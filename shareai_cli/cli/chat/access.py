@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from shareai_cli.cli.invocation import Invocation
+from shareai_cli.cli.progress import Progress
 from shareai_cli.cli.state import LOCK_SECONDS, reach_gateway
 from shareai_cli.errors import (
     AlreadyRunning,
@@ -182,7 +183,8 @@ class OwnAccess:
 
         gateway = TemporaryGateway(self._run)
         self._closing.callback(gateway.close)
-        gateway.start()
+        with Progress("Starting a gateway for this chat"):
+            gateway.start()
         self.is_temporary = True
 
 

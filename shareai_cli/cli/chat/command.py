@@ -77,7 +77,8 @@ def chat(
     """Talk to a model, or have one question answered.
 
     Where no gateway runs, one is started for as long as the chat lasts. Without MODEL the first route
-    answers, else the first local model. What comes on standard input is added to the question.
+    answers, else the first local model: shareai chat "Why is it so?". What comes on standard input is added
+    to the question.
 
     With a question, only the answer is written to standard output, its control characters taken out
     (--json has them). Exits with 2 where the model is not known, 4 where the key is refused, 5 where no
@@ -123,9 +124,12 @@ def chat(
 def split_words(words: Sequence[str], *, compare: bool, prompt: str | None) -> tuple[list[str], str | None]:
     """Tell the models from the question, which nobody needs to put in quotes; raises `UsageError`.
 
-    Among models to compare, a last word with spaces in it is the question.
+    Among models to compare, a last word with spaces in it is the question. A lone word is one where no
+    model could be called so: it has spaces, or ends as a sentence does.
     """
     models, question = list(words), prompt
+    if len(models) == 1 and prompt is None and not compare and _is_sentence(models[0]):
+        return [], models[0]
     if compare:
         if prompt is None and models and any(map(str.isspace, models[-1])):
             question = models.pop()
@@ -143,6 +147,10 @@ def split_words(words: Sequence[str], *, compare: bool, prompt: str | None) -> t
     if question is not None and not question.strip():
         raise UsageError("The question is empty.")
     return models, question
+
+
+def _is_sentence(text: str) -> bool:
+    return bool(text.strip()) and (any(map(str.isspace, text)) or text.endswith(("!", "?", ".")))
 
 
 def _talk(
@@ -170,10 +178,8 @@ def _check_model(show: Show, model: str) -> None:
     try:
         show.check_model(model)
     except UsageError as error:
-        if any(map(str.isspace, model)):
-            hint = 'A question without a model: shareai chat --prompt "QUESTION"'
-            raise UsageError(error.message, hint=hint) from None
-        raise
+        hint = 'A question without a model: shareai chat --prompt "QUESTION"'
+        raise UsageError(error.message, hint=hint) from None
 
 
 def _default_model(access: Access, show: Show) -> str:

@@ -133,6 +133,7 @@ def _error(status: int, told: object) -> ShareAIError:
     """Return an error of the class that its code names, else of the one that the status suggests."""
     detail = _detail(told)
     message = detail.message or f"The gateway answered with HTTP {status}."
+    message = message.replace("GET /v1/models lists", "shareai models lists")  # for one who types commands
     kind = _ERRORS.get(str(detail.code)) or _by_status(status)
     return kind(message)
 

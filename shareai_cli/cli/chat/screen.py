@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shareai_cli.cli.chat.answer import Answer
 from shareai_cli.cli.chat.text import harmless
@@ -46,12 +45,6 @@ GAP: Final = " │ "
 def least_width(columns: int) -> int:
     """Return the cells that answers side by side need; in fewer they stand one below the other."""
     return columns * LEAST_COLUMN + (columns - 1) * len(GAP)
-
-
-def is_capable(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that may be styled and drawn over (https://no-color.org)."""
-    has_name = sys.platform == "win32" or os.environ.get("TERM", "") not in ("", "dumb", "unknown")
-    return stream.isatty() and has_name and not os.environ.get("NO_COLOR")
 
 
 def make_console() -> Console:

@@ -9,6 +9,7 @@ from shareai_cli.cli.chat.conversation import Voice
 from shareai_cli.cli.chat.lines import LineReader
 from shareai_cli.cli.chat.show import Show
 from shareai_cli.cli.console import print_line
+from shareai_cli.cli.progress import Progress
 from shareai_cli.errors import ConfigurationError, ShareAIError, UsageError
 from shareai_cli.nearest import nearest
 
@@ -165,7 +166,8 @@ class Session:
 
 def ask_for_model(show: Show, reader: LineReader) -> str:
     """Let the person choose among all models; raises `EOFError` or `KeyboardInterrupt` for none of them."""
-    names = show.models()
+    with Progress("Asking for the models"):
+        names = show.models()
     if not names:
         raise nothing_to_ask()
     show.tell(f"There are {len(names)} models, such as {', '.join(names[:5])}.")

@@ -18,13 +18,13 @@ from shareai_cli.cli.chat.screen import (
     MarkdownScreen,
     PlainScreen,
     Screen,
-    is_capable,
     keep_drawing,
     least_width,
     make_console,
     silent_keys,
 )
-from shareai_cli.cli.console import printable
+from shareai_cli.cli.console import is_styled, printable
+from shareai_cli.cli.program import as_called
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ class Show:
         self._facts = facts
         self._tells_errors = tells_errors
         self._client = self.run(_opened(access))
-        self.console: Console | None = make_console() if is_capable(sys.stdout) else None
+        self.console: Console | None = make_console() if is_styled(sys.stdout) else None
 
     def __repr__(self) -> str:
         return f"<Show of {self._client!r}>"
@@ -99,8 +99,8 @@ class Show:
         """Tell the person something beside an answer."""
         stream = sys.stderr if is_error or self._facts is None else self._facts
         sys.stdout.flush()
-        text = printable(text)
-        if is_capable(stream):
+        text = printable(as_called(text))
+        if is_styled(stream):
             style = "\x1b[31m" if is_error else "\x1b[2m"
             text = f"{style}{fill(text, get_terminal_size().columns)}\x1b[0m"
         stream.write(f"{text}\n")

@@ -45,6 +45,11 @@ def providers(context: typer.Context, incomplete: str) -> list[str]:
     return _fitting(incomplete, _Names(context).providers())
 
 
+def provider_keys(context: typer.Context, incomplete: str) -> list[str]:
+    """Return where the keys of the provider are kept that the line names before."""
+    return _fitting(incomplete, _Names(context).provider_keys(str(context.params.get("name"))))
+
+
 def local_models(context: typer.Context, incomplete: str) -> list[str]:
     """Return the models that this machine serves, by their bare names."""
     return _fitting(incomplete, _Names(context).local_models())
@@ -93,6 +98,10 @@ class _Names:
 
         environ = self._run.environ
         return [one.name for one in PRESETS.values() if any(environ.get(name) for name in one.key_variables)]
+
+    def provider_keys(self, provider: str) -> list[str]:
+        declared = _table(_table(self._values, "providers"), provider).get("keys", [])
+        return [str(key) for key in declared] if isinstance(declared, list) else []
 
     def routes(self) -> list[str]:
         return list(_table(self._values, "routes"))

@@ -116,18 +116,21 @@ def show(run: Invocation, wanted: Filter, *, as_json: bool) -> None:
 
 
 def _print(wanted: Filter, listing: ModelListing, found: Sequence[ModelInfo]) -> None:
+    from shareai_cli.cli.models.filters import Filter
     from shareai_cli.cli.models.table import print_models
 
     for notice in listing.notices:
         note(notice)
-    if not listing.models:
+    if not found and wanted == Filter(local=True):
+        note("This machine serves no model yet. shareai model add MODEL.gguf")
+    elif not listing.models:
         note("Nothing can be asked for yet. shareai provider add openai, or shareai model add MODEL.gguf")
     elif not found:
         note(f"None of {len(listing.models)} models is like that.{_nearest(wanted, listing)}")
     else:
         print_models(found)
         _tell_reasons(found)
-        if not wanted.is_empty:
+        if len(found) < len(listing.models):
             note(f"{len(found)} of {len(listing.models)} models.")
 
 

@@ -38,11 +38,6 @@ class Filter(Struct, frozen=True):
     max_price: float | None = None
     """US dollars for a million tokens, of prompts and of answers alike."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether everything is wanted."""
-        return self == Filter()
-
     def apply(self, models: Sequence[ModelInfo]) -> list[ModelInfo]:
         """Return those that are wanted, in their order."""
         targets: tuple[str, ...] = ()

@@ -110,7 +110,7 @@ def add(
         proving.say_found(provider, results)
         if kept is not None:
             print_line(f"The key is kept in {kept_in_words(kept)}.")
-        print_line(f"Provider {name}: {provider.base_url}, {keys_in_words(provider)}.")
+        print_line(f"Provider {name}: {provider.base_url}, {keys_in_words(provider, run.file)}.")
     _advise(run, before, settings, provider, is_checked=not no_check)
 
 
@@ -167,7 +167,9 @@ class _Wanted:
     @property
     def again(self) -> str:
         """Return how this is asked for once more."""
-        return f"shareai provider add {self.name}" + (f" --base-url {self.base_url}" if self.base_url else "")
+        preset = f" --preset {self.preset}" if self.preset is not None else ""
+        address = f" --base-url {self.base_url}" if self.base_url is not None else ""
+        return f"shareai provider add {self.name}{preset}{address}"
 
     def _declared(self, kept: SecretReference | None) -> dict[str, Any]:
         from shareai_cli.catalog.presets import PRESETS
@@ -196,9 +198,11 @@ def _ask_for_key(wanted: _Wanted, provider: ProviderSettings, *, checks: bool) -
     """
     from shareai_cli.catalog.presets import PRESETS
 
+    if wanted.has_keys:
+        return ()
     keys = wanted.candidates(provider)
     is_needed = keys[0].problem is not None
-    if not is_needed and (wanted.has_keys or keys[0].secret is not None):
+    if keys[0].secret is not None:
         return ()
     if not is_needed and proving.is_local(provider):
         # An engine on this machine rarely wants a key: it is asked before the person is.

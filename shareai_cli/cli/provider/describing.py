@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,11 +60,18 @@ def describe(provider: ProviderSettings) -> dict[str, Any]:
     return {"name": provider.name, **describe_provider(provider)}
 
 
-def keys_in_words(provider: ProviderSettings) -> str:
-    """Return the places of a provider's keys."""
+def keys_in_words(provider: ProviderSettings, file: Path) -> str:
+    """Return the places of a provider's keys, as the configuration `file` could name them."""
     if not provider.keys:
         return "no key"
-    return ("key " if len(provider.keys) == 1 else "keys ") + ", ".join(key.name for key in provider.keys)
+    places = ", ".join(place(key.name, file) for key in provider.keys)
+    return ("key " if len(provider.keys) == 1 else "keys ") + places
+
+
+def place(reference: str, file: Path) -> str:
+    """Return a reference as short as the configuration `file` could write it: from its own folder on."""
+    folder = f"file:{file.parent}{os.sep}"
+    return "file:" + reference.removeprefix(folder) if reference.startswith(folder) else reference
 
 
 def kept_in_words(key: SecretReference) -> str:

@@ -13,7 +13,14 @@ from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.cli.provider import proving
-from shareai_cli.cli.provider.describing import NameArgument, OnlyArgument, describe, find, find_declared
+from shareai_cli.cli.provider.describing import (
+    NameArgument,
+    OnlyArgument,
+    describe,
+    find,
+    find_declared,
+    place,
+)
 from shareai_cli.cli.provider.keeping import forget_unused, keep_typed, key_store
 from shareai_cli.cli.provider.sources import (
     KeyEnvOption,
@@ -65,7 +72,10 @@ def list_(
     elif not found:
         note("No keys yet. shareai provider add openai")
     else:
-        rows = [(provider, key.name, _fingerprint(key) or "-", key.problem or "") for provider, key in found]
+        rows = [
+            (provider, place(key.name, run.file), _fingerprint(key) or "-", key.problem or "")
+            for provider, key in found
+        ]
         print_table(("NAME", "KEY", "FINGERPRINT", ""), rows)
 
 
@@ -206,7 +216,7 @@ def _chosen(run: Invocation, provider: ProviderSettings, asked: str | None) -> S
     if asked is None:
         raise UsageError(f"{provider.name} has {len(provider.keys)} keys: say which.", hint=listed)
     for key in provider.keys:
-        if asked in (key.name, _fingerprint(candidate(key, run.environ))):
+        if asked in (key.name, place(key.name, run.file), _fingerprint(candidate(key, run.environ))):
             return key
     raise UsageError(f"{provider.name} has no key {shown(asked)}.", hint=listed)
 

@@ -10,13 +10,14 @@ from shareai_cli.cli.commands import JsonOption
 from shareai_cli.cli.console import note, print_json, print_table
 from shareai_cli.cli.invocation import invocation
 from shareai_cli.cli.progress import Progress
-from shareai_cli.cli.provider.describing import OnlyArgument, describe, find
+from shareai_cli.cli.provider.describing import OnlyArgument, describe, find, place
 from shareai_cli.errors import ConfigurationError
 
 
 def list_(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the providers, and where their keys are kept."""
-    settings = invocation(context).settings()
+    run = invocation(context)
+    settings = run.settings()
     if as_json:
         print_json(
             {
@@ -29,7 +30,7 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
         note("No providers yet. shareai provider add openai")
         return
     rows = [
-        (one.name, one.base_url, " ".join(key.name for key in one.keys) or "-")
+        (one.name, one.base_url, " ".join(place(key.name, run.file) for key in one.keys) or "-")
         for one in settings.providers.values()
     ]
     print_table(("NAME", "BASE URL", "KEYS"), rows)
@@ -61,7 +62,7 @@ def test(
         print_json({"results": results})
     else:
         rows = [
-            (one.provider, one.key, one.verdict, "-" if one.models is None else one.models,
+            (one.provider, place(one.key, run.file), one.verdict, "-" if one.models is None else one.models,
              "-" if one.milliseconds is None else f"{one.milliseconds} ms",
              one.detail or ", ".join(map(str, one.limits)))
             for one in results

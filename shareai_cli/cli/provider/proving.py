@@ -37,7 +37,8 @@ def ask(
     """Ask the provider's free call with each key, and tell a person who waits."""
     from shareai_cli.cli.provider.check import check_keys
 
-    if sys.stderr.isatty() and provider.check is not None:
+    is_asked = provider.check is not None and any(key.problem is None for key in keys)
+    if is_asked and sys.stderr.isatty():
         note(f"Asking {provider.base_url}{provider.check} ...")
     return check_keys(provider, keys, environ)
 

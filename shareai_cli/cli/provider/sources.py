@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shareai_cli.cli.asking import can_ask
+from shareai_cli.cli.asking import can_ask, own_line
 from shareai_cli.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def ask_key(what: str) -> Secret | None:
     from shareai_cli.secrets import check_key_text
 
     try:
-        text = getpass.getpass(f"{what} (not shown): ", stream=sys.stderr)
+        with own_line():
+            text = getpass.getpass(f"{what} (not shown): ", stream=sys.stderr)
     except EOFError:
         raise typer.Abort from None
     if not text.strip():

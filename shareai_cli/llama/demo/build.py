@@ -38,7 +38,7 @@ machine, but the words never change: whatever you ask, you get this answer.
 
 To serve a model of your own, run
 
-    shareai node register ~/models/MODEL.gguf
+    shareai model add ~/models/MODEL.gguf
 
 and to add a cloud provider:
 

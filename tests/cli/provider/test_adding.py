@@ -87,6 +87,8 @@ def test_a_preset_s_wrong_key_is_told_with_the_place_that_makes_keys(
     )
     assert outcome.code == 4
     assert "OpenAI does not accept the key (env:BAD): HTTP 401" in outcome.err
+    without = shareai("provider", "add", "work", "--preset", "openai", "--base-url", server.base_url)
+    assert f"shareai provider add work --preset openai --base-url {server.base_url} --key-env" in without.err
     assert "https://platform.openai.com/api-keys" in outcome.err
 
 

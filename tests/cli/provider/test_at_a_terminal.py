@@ -61,6 +61,21 @@ def test_a_key_in_its_variable_is_used_without_a_question(
     assert declared(paths) == {"openai": {}}
 
 
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [("--key-env", "The variable MISSING is not set."), ("--key-file", "There is no file")],
+)
+def test_a_named_place_without_a_key_is_a_mistake_and_no_question(
+    paths: Paths, option: str, says: str
+) -> None:
+    """Else a slip in a variable's name would leave two keys declared, one of them missing."""
+    with terminal("provider", "add", "openai", option, "MISSING") as shown:
+        assert shown.end() == 3
+    assert says in shown.text
+    assert "not shown" not in shown.text
+    assert (declared(paths), kept(paths)) == ({}, [])
+
+
 def test_without_its_variable_a_preset_asks_even_unchecked(paths: Paths) -> None:
     """Nothing typed, or nothing that could be a key, is nothing saved."""
     for typed, says in (("\r", "No key was typed. Nothing was saved."), ("two words\r", "That was no key")):
@@ -73,6 +88,7 @@ def test_without_its_variable_a_preset_asks_even_unchecked(paths: Paths) -> None
         shown.until("(not shown): ")
         shown.type("\x03")
         assert shown.end() == 130
+    assert shown.text.endswith("(not shown): \n")  # where the shell's prompt comes next
     assert (declared(paths), kept(paths)) == ({}, [])
     with terminal("provider", "add", "openai", "--no-check") as shown:
         shown.until("(not shown): ")

@@ -56,6 +56,16 @@ def test_a_further_key_joins_once_it_is_accepted(server: CheckServer, paths: Pat
     assert OTHER not in added.out + added.err
 
 
+def test_a_file_beside_the_configuration_goes_by_its_short_place(server: CheckServer, paths: Paths) -> None:
+    """As the table shows it, so a command takes it."""
+    declare(server, "alpha", "GOOD")
+    assert key("add", "alpha", "--stdin", stdin=OTHER).code == 0
+    (shown,) = [line.split()[1] for line in key("list").out.splitlines() if "file:" in line]
+    assert shown.startswith("file:secrets/alpha-")
+    assert key("remove", "alpha", shown, "--yes").code == 0
+    assert places(paths) == ["env:GOOD"]
+
+
 def test_a_key_joins_the_one_that_a_preset_implies(paths: Paths) -> None:
     """Both are written down then."""
     assert shareai("provider", "add", "openai", "--no-check").code == 0
