@@ -10,8 +10,9 @@ from typing import cast
 
 import pytest
 
-from shareai_cli.gateway.exchange import CLIENT_LEFT, Exchange, Handler, Recorder, Reply, Replying
+from shareai_cli.gateway.exchange import CLIENT_LEFT, Exchange, Handler, Reply, Replying
 from shareai_cli.gateway.keep_alive import COMMENT, keep_alive
+from shareai_cli.gateway.record import Recorder
 from shareai_cli.ledger import Ledger
 from shareai_cli.types import Outcome
 from shareai_cli.wire.message import PushedBody, Request, Writer
