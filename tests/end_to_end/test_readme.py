@@ -135,6 +135,7 @@ def test_the_configuration_that_stands_there_is_one(tmp_path: Path) -> None:
     settings = load_text(_block("config").text, tmp_path / "config.toml", {"HOME": str(tmp_path)}, PRESETS)
     assert settings.providers["openai"].base_url == PRESETS["openai"].base_url
     assert settings.providers["alpha"].timeouts.connect == 5
+    assert settings.routes["chat"].cache is not None
     assert [str(one.target.name) for one in settings.routes["chat"].targets][-1] == "node/qwen3-8b-q4"
 
 
