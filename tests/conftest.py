@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shareai_cli.catalog.presets import PRESETS
 from shareai_cli.paths import Paths, find_paths
@@ -12,6 +13,11 @@ from shareai_cli.paths import Paths, find_paths
 FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_COLOR",
            "FORCE_COLOR", "COLUMNS", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "LLAMA_CACHE",
            "OLLAMA_MODELS", "OLLAMA_HOST")  # fmt: skip
+
+
+# How fast examples come is a matter of the machine: the first of a clean checkout takes seconds to be made.
+settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("anywhere")
 
 
 @pytest.fixture(autouse=True)
