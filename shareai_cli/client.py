@@ -27,9 +27,11 @@ from shareai_cli.errors import (
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
+    PLAIN_KEY,
     CacheUse,
     Grouping,
     KeyInfo,
+    KeySettings,
     ModelListing,
     NodeInfo,
     NodeRegistration,
@@ -39,6 +41,9 @@ from shareai_cli.types import (
 )
 
 PREFIX: Final = "/admin/v1"
+ROTATION: Final = "/rotation"
+"""Below a key's path: where another secret is made for it."""
+
 LAST_REQUEST: Final = "last"
 """Stands for the id of the newest request."""
 
@@ -110,8 +115,11 @@ class Admin(Protocol):
     def list_keys(self) -> Sequence[KeyInfo]:
         """Return every key that was ever made, the newest last."""
 
-    def create_key(self, name: str) -> NewKey:
+    def create_key(self, name: str, settings: KeySettings = PLAIN_KEY) -> NewKey:
         """Make a key; `UsageError` where the name is taken or cannot be one."""
+
+    def rotate_key(self, name: str, overlap_ms: int) -> NewKey:
+        """Give a key another secret; the one of before is valid for that long; may raise `UsageError`."""
 
     def revoke_key(self, name: str) -> KeyInfo:
         """Make a key invalid at once; `UsageError` where there is none of that name."""
@@ -248,9 +256,15 @@ class HttpAdmin:
         """See `Admin`."""
         return self._ask("GET", "/keys", _Keys).keys
 
-    def create_key(self, name: str) -> NewKey:
+    def create_key(self, name: str, settings: KeySettings = PLAIN_KEY) -> NewKey:
         """See `Admin`."""
-        return self._ask("POST", "/keys", NewKey, content=msgspec.json.encode({"name": name}))
+        wanted = {"name": name, "settings": settings}
+        return self._ask("POST", "/keys", NewKey, content=msgspec.json.encode(wanted))
+
+    def rotate_key(self, name: str, overlap_ms: int) -> NewKey:
+        """See `Admin`."""
+        path = f"/keys/{quote(name, safe='')}{ROTATION}"
+        return self._ask("POST", path, NewKey, content=msgspec.json.encode({"overlap_ms": overlap_ms}))
 
     def revoke_key(self, name: str) -> KeyInfo:
         """See `Admin`."""

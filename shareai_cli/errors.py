@@ -12,6 +12,7 @@
     │   └── UnsupportedMediaType     415
     ├── AuthenticationFailed         401
     ├── PermissionRefused            403
+    │   └── ModelNotAllowed          403
     ├── Overloaded                   503
     ├── EngineBusy                   429
     ├── ModelUnavailable             503
@@ -178,6 +179,12 @@ class PermissionRefused(ShareAIError):
     code = "permission_denied"
     retry_useless = True
     exit_code = ExitCode.AUTHENTICATION
+
+
+class ModelNotAllowed(PermissionRefused):
+    """The caller's key is not for the model that it asks for."""
+
+    code = "model_not_allowed"
 
 
 class Overloaded(ShareAIError):

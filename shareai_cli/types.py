@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -29,6 +29,11 @@ class Caller(Struct, frozen=True):
     key_id: int
     key_name: str
     team: str
+    allowed: tuple[str, ...] = ()
+    """See `KeySettings`, as for what follows."""
+    preferences: tuple[str, ...] = ()
+    expires_ms: int | None = None
+    """When what was presented is no longer valid."""
 
 
 class Target(Struct, frozen=True):
@@ -153,6 +158,24 @@ class RequestRow(Struct, frozen=True):
     """Salted hash of the prompt: equal prompts have equal ones."""
 
 
+DEFAULT_TEAM: Final = "default"
+
+
+class KeySettings(Struct, frozen=True):
+    """What a client's key is for."""
+
+    team: str = DEFAULT_TEAM
+    allowed: tuple[str, ...] = ()
+    """Routes, `provider/model`, `provider/*` and bare names that may be asked for; empty is everything."""
+    preferences: tuple[str, ...] = ()
+    """What the model `auto` means: the first of these that can serve."""
+    expires_ms: int | None = None
+
+
+PLAIN_KEY: Final = KeySettings()
+"""For everything, for good."""
+
+
 class KeyInfo(Struct, frozen=True):
     """A client's key, without the key."""
 
@@ -163,6 +186,14 @@ class KeyInfo(Struct, frozen=True):
     """What may be shown of it, to tell it from others."""
     created_ms: int
     revoked_ms: int | None = None
+    allowed: tuple[str, ...] = ()
+    """See `KeySettings`, as for what follows."""
+    preferences: tuple[str, ...] = ()
+    expires_ms: int | None = None
+    rotated_ms: int | None = None
+    """When its secret was last replaced."""
+    former_until_ms: int | None = None
+    """Until when a secret of before is valid beside it."""
 
 
 class NodeInfo(Struct, frozen=True):

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from msgspec import Meta, Struct
 
-from shareai_cli.client import Admin, NewKey, Status
+from shareai_cli.client import ROTATION, Admin, NewKey, Status
 from shareai_cli.errors import (
     AuthenticationFailed,
     MalformedRequest,
@@ -26,10 +26,22 @@ from shareai_cli.errors import (
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
-from shareai_cli.types import CacheUse, Grouping, KeyInfo, ModelListing, NodeRegistration, RouteExplanation
+from shareai_cli.types import (
+    PLAIN_KEY,
+    CacheUse,
+    Grouping,
+    KeyInfo,
+    KeySettings,
+    ModelListing,
+    NodeRegistration,
+    RouteExplanation,
+)
 from shareai_cli.wire.message import Request, Response
 
 PREFIX = "/admin/v1"
+
+LONGEST_OVERLAP_MS = 366 * 86_400_000
+"""How long a key's former secret may stay valid, milliseconds."""
 
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999, Unix milliseconds: dates go no further."""
@@ -39,8 +51,13 @@ _FROM_A_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 Body = TypeVar("Body")
 
 
-class _KeyName(Struct, frozen=True):
+class _KeyWanted(Struct, frozen=True):
     name: str
+    settings: KeySettings = PLAIN_KEY
+
+
+class _Rotation(Struct, frozen=True):
+    overlap_ms: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_MS)] = 0
 
 
 class _CacheQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,6 +150,8 @@ class AdminApi:
         methods = self._pages.get(path)
         if methods is None and path.startswith("/keys/"):
             methods = {"DELETE": self._revoke_key}
+            if path.endswith(ROTATION):
+                methods = {"POST": self._rotate_key}
         if methods is None and path.startswith("/requests/"):
             methods = {"GET": self._get_request}
         if methods is None:
@@ -152,7 +171,8 @@ class AdminApi:
         return {"keys": await asyncio.to_thread(self._admin.list_keys)}
 
     async def _create_key(self, request: Request) -> NewKey:
-        made = await asyncio.to_thread(self._admin.create_key, _decode(request, _KeyName).name)
+        wanted = _decode(request, _KeyWanted)
+        made = await asyncio.to_thread(self._admin.create_key, wanted.name, wanted.settings)
         self._keys_changed()
         return made
 
@@ -161,6 +181,13 @@ class AdminApi:
         revoked = await asyncio.to_thread(self._admin.revoke_key, name)
         self._keys_changed()
         return revoked
+
+    async def _rotate_key(self, request: Request) -> NewKey:
+        name = unquote(request.path.removeprefix(f"{PREFIX}/keys/").removesuffix(ROTATION))
+        overlap_ms = _decode(request, _Rotation).overlap_ms
+        made = await asyncio.to_thread(self._admin.rotate_key, name, overlap_ms)
+        self._keys_changed()
+        return made
 
     async def _get_config(self, _request: Request) -> Mapping[str, Any]:
         return self._config()

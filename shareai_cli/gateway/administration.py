@@ -11,7 +11,17 @@ from shareai_cli.errors import StateError, UsageError
 from shareai_cli.ledger import Ledger, Replies, find, number_of, recent, row_under_way, usage_report
 from shareai_cli.ledger.replies import no_such_cache
 from shareai_cli.secrets import CLIENT_KEY_PREFIX, digest, new_client_key
-from shareai_cli.types import CacheUse, Grouping, KeyInfo, NodeInfo, NodeRegistration, RequestRow, UsageReport
+from shareai_cli.types import (
+    PLAIN_KEY,
+    CacheUse,
+    Grouping,
+    KeyInfo,
+    KeySettings,
+    NodeInfo,
+    NodeRegistration,
+    RequestRow,
+    UsageReport,
+)
 
 SHOWN = len(CLIENT_KEY_PREFIX) + 4
 """Characters of a key that lists show, so that a person can tell which one it is."""
@@ -31,11 +41,15 @@ class Administration:
         """Return every key that was ever made, the newest last."""
         return self._ledger.store.list_keys()
 
-    def create_key(self, name: str) -> NewKey:
+    def create_key(self, name: str, settings: KeySettings = PLAIN_KEY) -> NewKey:
         """Make a key and store its hash; `UsageError` where the name is taken or cannot be one."""
-        secret = new_client_key()
-        key = secret.reveal()
-        info = self._ledger.store.create_key(name, digest(key.encode("ascii")), shown=f"{key[:SHOWN]}...")
+        key = new_client_key().reveal()
+        return NewKey(key, self._ledger.store.create_key(name, _digest(key), settings, shown=_shown(key)))
+
+    def rotate_key(self, name: str, overlap_ms: int) -> NewKey:
+        """Give a key another secret, beside which the one of before is valid for a while."""
+        key = new_client_key().reveal()
+        info = self._ledger.store.rotate_key(name, _digest(key), overlap_ms=overlap_ms, shown=_shown(key))
         return NewKey(key, info)
 
     def revoke_key(self, name: str) -> KeyInfo:
@@ -118,3 +132,11 @@ class Administration:
             f"There is no request {request} in the accounts.",
             hint="Those without a valid key are not kept. The latest one: shareai explain last",
         )
+
+
+def _digest(key: str) -> bytes:
+    return digest(key.encode("ascii"))
+
+
+def _shown(key: str) -> str:
+    return f"{key[:SHOWN]}..."

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import unquote
 
 import msgspec
@@ -30,6 +30,7 @@ from shareai_cli.gateway.health import Health
 from shareai_cli.gateway.keep_alive import keep_alive
 from shareai_cli.gateway.limits import limits
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
+from shareai_cli.gateway.permission import may_use, not_allowed, permission
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Observe, Recorder, request_id
@@ -37,7 +38,7 @@ from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Ledger, Replies, RequestIds
-from shareai_cli.types import NODE, Clock, WallClock
+from shareai_cli.types import NODE, Caller, Clock, WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.refusal import refusal
 
@@ -70,7 +71,7 @@ class Gateway:
     ) -> None:
         self.ledger = ledger
         self.fleet = fleet
-        self.keys = Keys(ledger.store.active_keys())
+        self.keys = Keys(ledger.store.active_keys(), wall_clock)
         self.health = Health(clock, notice)
         self.directory = ModelDirectory(clock, catalogue, learned)
         self.current = Current(
@@ -109,9 +110,10 @@ class Gateway:
             self._recorder,
             auth(self.keys),
             understand,
-            limits,
-            keep_alive(lambda: self.current.settings.server.keep_alive_comments),
         ]
+        if self.keys.are_restricted:
+            stages.append(permission(self.current))
+        stages += [limits, keep_alive(lambda: self.current.settings.server.keep_alive_comments)]
         if self.cache.is_on:
             stages.append(self.cache.stage)
         handler: Handler = self._failover
@@ -139,6 +141,11 @@ class Gateway:
         await self.cache.close()
         for pool in self.current.pools():
             await pool.close()
+
+    def replace_keys(self, callers: Mapping[bytes, Caller]) -> None:
+        """Take up a changed set of keys; requests that are under way end as they began."""
+        self.keys.replace(callers)
+        self._path = self._compose()
 
     async def replace(self, settings: Settings) -> None:
         """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""
@@ -191,29 +198,33 @@ class Gateway:
         """List what can be asked for: routes, this machine's models, and each provider's by full name."""
         return await self._known_caller(request, self._list_models)
 
-    async def _list_models(self) -> bytes:
+    async def _list_models(self, caller: Caller) -> bytes:
         listed = [_model(name, "shareai") for name in self.current.routes]
         offers = await self.current.offers()
         listed += [_model(name, NODE) for name in offers.get(NODE, ())]
         for provider, models in offers.items():
             listed += [_model(f"{provider}/{name}", provider) for name in models]
-        return msgspec.json.encode({"object": "list", "data": listed})
+        providers = self.current.providers
+        usable = [one for one in listed if may_use(caller, one["id"], providers)]
+        return msgspec.json.encode({"object": "list", "data": usable})
 
     async def _model(self, request: Request) -> Response:
         name = unquote(request.path.removeprefix(MODEL_PREFIX))
 
-        async def describe() -> bytes:
+        async def describe(caller: Caller) -> bytes:
+            if not may_use(caller, name, self.current.providers):
+                raise not_allowed(name)
             owner = await self.current.owner(name)
             return msgspec.json.encode(_model(name, owner))
 
         return await self._known_caller(request, describe)
 
     async def _known_caller(
-        self, request: Request, answer: Callable[[], Coroutine[Any, Any, bytes]]
+        self, request: Request, answer: Callable[[Caller], Coroutine[Any, Any, bytes]]
     ) -> Response:
         try:
-            self.keys.caller(request.headers)
-            return Response(200, [JSON_TYPE], await answer())
+            caller = self.keys.caller(request.headers)
+            return Response(200, [JSON_TYPE], await answer(caller))
         except ShareAIError as error:
             return refusal(error)
 
@@ -222,7 +233,14 @@ class Gateway:
         return Response(200, [JSON_TYPE], msgspec.json.encode({"status": status}))
 
 
-def _model(name: str, owner: str) -> dict[str, object]:
+class _Model(TypedDict):
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
+def _model(name: str, owner: str) -> _Model:
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 

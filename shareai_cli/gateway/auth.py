@@ -5,28 +5,28 @@ Every refusal reads the same, so that nothing tells a wrong key from a revoked o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from shareai_cli.errors import AuthenticationFailed
 from shareai_cli.gateway.exchange import Exchange, Handler, Replying, Stage
 from shareai_cli.secrets import digest
-from shareai_cli.types import Caller
+from shareai_cli.types import Caller, WallClock
 
 LONGEST_KEY = 512
 MOST_PRESENTED = 4096
 
 
 class Keys:
-    """The keys that are valid now, by their digest."""
+    """The keys that are valid, by their digest, until they expire."""
 
-    __slots__ = ("_callers", "_presented", "refused")
+    __slots__ = ("_callers", "_presented", "_wall_clock", "are_restricted", "refused")
 
-    def __init__(self, callers: Mapping[bytes, Caller]) -> None:
-        self._callers = callers
-        self._presented: dict[bytes, Caller] = {}
-        """Header values that were found valid, so that each is hashed once."""
+    def __init__(self, callers: Mapping[bytes, Caller], wall_clock: WallClock = time.time) -> None:
+        self._wall_clock = wall_clock
         self.refused = 0
         """Requests refused for their key since the start: counted, never written."""
+        self.replace(callers)
 
     def __repr__(self) -> str:
         return f"<Keys [valid: {len(self._callers)}, refused: {self.refused}]>"
@@ -34,7 +34,10 @@ class Keys:
     def replace(self, callers: Mapping[bytes, Caller]) -> None:
         """Take up a changed set of keys at once."""
         self._callers = callers
-        self._presented = {}
+        self._presented: dict[bytes, Caller] = {}
+        """Header values that were found valid for good, so that each is hashed once."""
+        self.are_restricted = any(one.allowed or one.preferences for one in callers.values())
+        """Whether any of them is not simply for everything."""
 
     def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Return who presents `Authorization: Bearer` (or OpenAI's Azure form, `api-key`).
@@ -48,15 +51,18 @@ class Keys:
         is_bearer = presented[:7].lower() == b"bearer "
         key = presented[7:].strip() if is_bearer else headers.get(b"api-key", b"")
         caller = self._callers.get(digest(key)) if len(key) <= LONGEST_KEY else None
-        if caller is None:
+        if caller is None or self._has_expired(caller):
             self.refused += 1
             raise AuthenticationFailed(
                 "The API key is missing or not valid.",
                 hint="Send 'Authorization: Bearer sk-shareai-...'; 'shareai key create NAME' makes a key.",
             )
-        if is_bearer and len(self._presented) < MOST_PRESENTED:
+        if is_bearer and caller.expires_ms is None and len(self._presented) < MOST_PRESENTED:
             self._presented[presented] = caller
         return caller
+
+    def _has_expired(self, caller: Caller) -> bool:
+        return caller.expires_ms is not None and self._wall_clock() * 1000 >= caller.expires_ms
 
 
 def auth(keys: Keys) -> Stage:

@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from shareai_cli.config import RouteSettings, RouteTarget, Settings
-from shareai_cli.errors import ConnectionRefused, ModelUnavailable
+from shareai_cli.errors import ConnectionRefused, ModelUnavailable, UnknownModel
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints, node_endpoint
 from shareai_cli.gateway.exchange import Choice, Exchange
 from shareai_cli.gateway.fleet import Fleet
-from shareai_cli.gateway.health import Health, Standing
+from shareai_cli.gateway.health import Health, Standing, State
 from shareai_cli.gateway.models import ModelDirectory
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.router import (
@@ -74,6 +74,11 @@ class Current:
     def routes(self) -> Mapping[str, RouteSettings]:
         """The routes, by name."""
         return self.settings.routes
+
+    @property
+    def providers(self) -> frozenset[str]:
+        """The names of the providers, `node` among them."""
+        return self._providers
 
     @property
     def local_models(self) -> Sequence[str]:
@@ -177,6 +182,15 @@ class Current:
         if plan is None:
             plan = await self._offered(model)
         return await asyncio.to_thread(plan_board, plan, self.settings, self.facts, self._clock)
+
+    async def can_serve(self, model: str) -> bool:
+        """Whether a target of the model's can be asked now; not so where nobody has such a model."""
+        try:
+            plan = named_plan(model, self.routes, self._providers) or await self._offered(model)
+        except UnknownModel:
+            return False
+        standings = (self.standing(one.target) for one in plan.targets)
+        return any(one.state in (State.SERVING, State.TRIAL) for one in standings)
 
     async def owner(self, model: str) -> str:
         """Return who serves a model that can be asked for under this name; raises `UnknownModel`."""

@@ -181,7 +181,7 @@ class GatewayProcess:
         closing.push_async_callback(watcher.close)
         # Last, as it is shown only once: a start that fails must not have made it.
         first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
-        gateway.keys.replace(ledger.store.active_keys())
+        gateway.replace_keys(ledger.store.active_keys())
         return Ready(settings, self._base_url, models, first_key, first_key_file)
 
     async def _close_server(self) -> None:
@@ -220,7 +220,7 @@ class GatewayProcess:
             models=Browser(gateway.current, gateway.directory, self.fleet, FactBook()).list_models,
             explain_route=RouteExplainer(gateway.current).explain,
             settled=settled,
-            keys_changed=lambda: gateway.keys.replace(ledger.store.active_keys()),
+            keys_changed=lambda: gateway.replace_keys(ledger.store.active_keys()),
             feed=feed,
         )
 

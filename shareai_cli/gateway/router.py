@@ -61,7 +61,9 @@ def unknown_model(
     known = dict.fromkeys(chain(routes, chain.from_iterable(offers.values())))
     shown = model if len(model) <= 100 else model[:97] + "..."
     prefix, slash, _ = model.partition("/")
-    if slash and (close := nearest(prefix, providers)):
+    if model == "auto":
+        hint = "It stands for a key's preferred models, and this key has none: shareai key create --help"
+    elif slash and (close := nearest(prefix, providers)):
         hint = f"Did you mean the provider '{close}'?"
     elif near := nearest(model, known):
         hint = f"Did you mean '{near}'?"

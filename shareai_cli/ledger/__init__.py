@@ -6,7 +6,7 @@ from shareai_cli.ledger.ledger import Ledger, LedgerState
 from shareai_cli.ledger.replies import KeptReply, Replies
 from shareai_cli.ledger.report import usage_report
 from shareai_cli.ledger.requests import find, number_of, recent, row_under_way
-from shareai_cli.ledger.since import parse_since
+from shareai_cli.ledger.since import parse_since, parse_until
 from shareai_cli.ledger.store import Store
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "number_of",
     "parse_public_id",
     "parse_since",
+    "parse_until",
     "public_id",
     "recent",
     "row_under_way",

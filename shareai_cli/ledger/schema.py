@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION: Final = 3
+VERSION: Final = 4
 """`user_version` of a database to which every migration was applied."""
 
 SALT_BYTES: Final = 32
@@ -151,5 +151,16 @@ def migrations() -> Migrations:
     def replies_of_the_cache(db: Database) -> None:
         for outcome in ("hit", "joined"):
             db.execute(f"ALTER TABLE hourly ADD COLUMN {outcome} INTEGER NOT NULL DEFAULT 0")
+
+    @steps()
+    def settings_of_keys(db: Database) -> None:
+        for column in ("allowed", "preferences"):
+            db.execute(f"ALTER TABLE keys ADD COLUMN {column} TEXT NOT NULL DEFAULT '[]'")
+        for column in ("expires_ms", "rotated_ms"):
+            db.execute(f"ALTER TABLE keys ADD COLUMN {column} INTEGER")
+        db.execute(
+            "CREATE TABLE former_digests "
+            "(digest BLOB PRIMARY KEY, key INTEGER NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID"
+        )
 
     return steps

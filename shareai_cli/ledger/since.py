@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
+from shareai_cli.config.amounts import parse_duration
 from shareai_cli.errors import UsageError
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -26,11 +27,32 @@ def parse_since(text: str, now: datetime) -> int:
         ) from None
 
 
+def parse_until(text: str, now: datetime) -> int:
+    """Return the Unix milliseconds of a time to come.
+
+    It is given as how long from `now` (`12h`, `30d`), a day or an ISO 8601 time; a day is meant
+    as in `parse_since`. Raises `UsageError`.
+    """
+    seconds = parse_duration(text)
+    try:
+        end = now.timestamp() + seconds if seconds is not None else _time(text.strip(), now).timestamp()
+        return int(end * 1000)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"'{text[:40]}' is no time to come.",
+            hint="Write how long from now, 12h or 30d, or a day: 2027-01-31.",
+        ) from None
+
+
 def _moment(text: str, now: datetime) -> datetime:
     age = _AGE.fullmatch(text)
     if age is not None:
         # Ages are counted on the clock that never jumps: 24h is 24 hours, whatever summer time does.
         return datetime.fromtimestamp(now.timestamp() - _seconds(age), now.tzinfo)
+    return _time(text, now)
+
+
+def _time(text: str, now: datetime) -> datetime:
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
 

@@ -14,14 +14,25 @@ import msgspec
 
 from shareai_cli.errors import UsageError
 from shareai_cli.ledger.database import connect, understood
+from shareai_cli.ledger.key_settings import (
+    KEY_COLUMNS,
+    check_settings,
+    decode_names,
+    encode_names,
+    key_info,
+)
 from shareai_cli.nearest import nearest
-from shareai_cli.types import Caller, KeyInfo, NodeInfo, WallClock
+from shareai_cli.types import PLAIN_KEY, Caller, KeyInfo, KeySettings, NodeInfo, WallClock
 
-DEFAULT_TEAM: Final = "default"
 LONGEST_NAME: Final = 100
 """Characters of a key's, team's or node's name."""
 
-_KEY_COLUMNS: Final = "id, name, team, shown, created_ms, revoked_ms"
+_ACTIVE_KEYS: Final = (
+    "SELECT digest, id, name, team, allowed, preferences, expires_ms FROM keys WHERE revoked_ms IS NULL "
+    "UNION ALL SELECT former_digests.digest, id, name, team, allowed, preferences, "
+    "MIN(until_ms, IFNULL(expires_ms, until_ms)) "
+    "FROM former_digests JOIN keys ON keys.id = former_digests.key WHERE revoked_ms IS NULL"
+)
 _NODE_COLUMNS: Final = "id, name, facts, models, registered_ms, updated_ms"
 
 
@@ -70,36 +81,42 @@ class Store:
             self._connection.close()
 
     def active_keys(self) -> dict[bytes, Caller]:
-        """Return who each valid key is, by the key's digest."""
+        """Return who each key is that is not revoked, by the digests of its secrets; some expire."""
         with understood(self.path), self._lock:
-            rows = self._connection.execute(
-                "SELECT digest, id, name, team FROM keys WHERE revoked_ms IS NULL"
-            ).fetchall()
+            rows = self._connection.execute(_ACTIVE_KEYS).fetchall()
         return {
-            digest: Caller(key_id=number, key_name=name, team=team) for digest, number, name, team in rows
+            digest: Caller(number, name, team, decode_names(allowed), decode_names(preferences), expires_ms)
+            for digest, number, name, team, allowed, preferences, expires_ms in rows
         }
 
-    def create_key(self, name: str, digest: bytes, *, team: str = DEFAULT_TEAM, shown: str = "") -> KeyInfo:
+    def create_key(
+        self, name: str, digest: bytes, settings: KeySettings = PLAIN_KEY, *, shown: str = ""
+    ) -> KeyInfo:
         """Keep a new key's digest; raises `UsageError` where a valid key has the name."""
+        created_ms = self._now_ms()
         _check_name(name, "key")
-        _check_name(team, "team")
-        row = (name, digest, team, shown, self._now_ms())
+        _check_name(settings.team, "team")
+        check_settings(settings, created_ms)
+        allowed, preferences = encode_names(settings.allowed), encode_names(settings.preferences)
+        row = (name, digest, settings.team, shown, created_ms, allowed, preferences, settings.expires_ms)
         with understood(self.path), self.transaction() as connection:
             if _find_key(connection, name) is not None:
                 raise UsageError(
                     f"There is a key named '{name}' already.",
                     hint=f"Choose another name, or end it with 'shareai key revoke {name}'.",
                 )
-            cursor = connection.execute(
-                "INSERT INTO keys (name, digest, team, shown, created_ms) VALUES (?, ?, ?, ?, ?)", row
+            connection.execute(
+                "INSERT INTO keys (name, digest, team, shown, created_ms, allowed, preferences, expires_ms) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
             )
-            return KeyInfo(cursor.lastrowid or 0, name, team, shown, row[4])
+            return _key(connection, name)
 
     def list_keys(self) -> list[KeyInfo]:
         """Return every key, revoked ones included, in the order in which they were made."""
         with understood(self.path), self._lock:
-            rows = self._connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY id").fetchall()  # noqa: S608
-        return [KeyInfo(*row) for row in rows]
+            rows = self._connection.execute(f"SELECT {KEY_COLUMNS} FROM keys ORDER BY id").fetchall()  # noqa: S608
+        return [key_info(row) for row in rows]
 
     def revoke_key(self, name: str) -> KeyInfo:
         """End a key; raises `UsageError` where no valid key has the name."""
@@ -110,6 +127,30 @@ class Store:
             revoked_ms = self._now_ms()
             connection.execute("UPDATE keys SET revoked_ms = ? WHERE id = ?", (revoked_ms, found.id))
             return msgspec.structs.replace(found, revoked_ms=revoked_ms)
+
+    def rotate_key(self, name: str, digest: bytes, *, overlap_ms: int = 0, shown: str = "") -> KeyInfo:
+        """Give a key another secret; those of before are valid for `overlap_ms` at most.
+
+        Raises `UsageError` where no valid key has the name.
+        """
+        with understood(self.path), self.transaction() as connection:
+            found = _key(connection, name)
+            now = self._now_ms()
+            until = now + overlap_ms
+            connection.execute("DELETE FROM former_digests WHERE until_ms <= ?", (now,))
+            connection.execute(
+                "UPDATE former_digests SET until_ms = MIN(until_ms, ?) WHERE key = ?", (until, found.id)
+            )
+            connection.execute(
+                "INSERT INTO former_digests (digest, key, until_ms) "
+                "SELECT digest, id, ? FROM keys WHERE id = ?",
+                (until, found.id),
+            )
+            connection.execute(
+                "UPDATE keys SET digest = ?, shown = ?, rotated_ms = ? WHERE id = ?",
+                (digest, shown, now, found.id),
+            )
+            return _key(connection, name)
 
     def register_node(self, name: str, facts: Mapping[str, object], models: Collection[str] = ()) -> NodeInfo:
         """Keep a machine's facts and the models that it serves, in the place of what was known of it."""
@@ -139,10 +180,17 @@ class Store:
 
 def _find_key(connection: sqlite3.Connection, name: str) -> KeyInfo | None:
     row = connection.execute(
-        f"SELECT {_KEY_COLUMNS} FROM keys WHERE name = ? AND revoked_ms IS NULL",  # noqa: S608 - constant
+        f"SELECT {KEY_COLUMNS} FROM keys WHERE name = ? AND revoked_ms IS NULL",  # noqa: S608 - constant
         (name,),
     ).fetchone()
-    return KeyInfo(*row) if row else None
+    return key_info(row) if row else None
+
+
+def _key(connection: sqlite3.Connection, name: str) -> KeyInfo:
+    found = _find_key(connection, name)
+    if found is None:
+        raise _unknown_key(connection, name)
+    return found
 
 
 def _unknown_key(connection: sqlite3.Connection, name: str) -> UsageError:

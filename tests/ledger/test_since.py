@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shareai_cli.errors import ExitCode, UsageError
-from shareai_cli.ledger import parse_since
+from shareai_cli.ledger import parse_since, parse_until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=BERLIN)

@@ -63,11 +63,19 @@ def fingerprint(provider: str, number: int = 1) -> str:
     return Secret(provider_key(provider, number)).fingerprint
 
 
+def key_digest(key: str) -> bytes:
+    """Return what is kept of a client's key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
 class FakeStore:
     """The keys of clients."""
 
+    def __init__(self) -> None:
+        self.callers = {key_digest(KEY): CALLER}
+
     def active_keys(self) -> dict[bytes, Caller]:
-        return {hashlib.sha256(KEY.encode()).digest(): CALLER}
+        return self.callers
 
 
 class FakeLedger:
