@@ -22,7 +22,7 @@ def main() -> int:
     """Run the parts; returns 0 when every promise holds, 1 when one does not, 2 when nothing can be said."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the gateway against nginx.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--seconds", type=int, default=0, help="of load in a round of throughput (5)")
+    parser.add_argument("--seconds", type=int, default=0, help="of load in a round of throughput (20)")
     parser.add_argument("--rounds", type=int, default=0, help="of each part (each has its own number)")
     parser.add_argument("--requests", type=int, default=200_000, help="between two looks at the size")
     parser.add_argument("--rows", type=int, default=1_000_000, help="under the report of the ledger")

@@ -63,7 +63,7 @@ Ability = Literal["tools", "vision", "reasoning", "embeddings"]
 """What a model can do beside answering text with text."""
 
 
-class Usage(Struct, frozen=True, array_like=True):
+class Usage(Struct, frozen=True, array_like=True, gc=False):
     """Token counts that never overlap: their sum is everything that was processed.
 
     `prompt` excludes `cached` and `cache_write`; `completion` excludes `reasoning`.
@@ -78,7 +78,7 @@ class Usage(Struct, frozen=True, array_like=True):
     """Whether some of them are of audio, which is priced apart: a cost worked out of these is an estimate."""
 
 
-class Attempt(Struct, frozen=True, array_like=True):
+class Attempt(Struct, frozen=True, array_like=True, gc=False):
     """One try of one target: `outcome` is "ok", an `UpstreamError.outcome`, or "status" (see `status`)."""
 
     target: str

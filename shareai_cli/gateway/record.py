@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from hashlib import blake2b
+from hashlib import sha256
 
 from shareai_cli.errors import ShareAIError
 from shareai_cli.gateway.exchange import (
@@ -38,8 +38,9 @@ class Recorder:
         self.ledger = ledger
         self.clock = clock
         self.observe = observe
-        self.fingerprints = blake2b(digest_size=FINGERPRINT_BYTES, key=ledger.salt)
-        """Copied and never updated: the salt is taken in once."""
+        self.fingerprints = sha256(ledger.salt)
+        """Copied and never updated: the salt is taken in once. Processors have instructions for SHA-256, and
+        what is kept of a digest is too little of it to be continued without the salt."""
         self.in_flight = 0
         """Exchanges that have not ended, streams included."""
         self.is_ending = False
@@ -83,7 +84,7 @@ class Recorder:
             return
         fingerprint = self.fingerprints.copy()
         fingerprint.update(exchange.fields["messages"])
-        exchange.fingerprint = digest = fingerprint.digest()
+        exchange.fingerprint = digest = fingerprint.digest()[:FINGERPRINT_BYTES]
         self.ledger.opened(
             Opened(
                 exchange.identity,

@@ -13,22 +13,16 @@ from shareai_cli.ledger.entries import Closed, Opened
 from shareai_cli.ledger.frames import CLOSED, Frame, decode_closed, decode_opened, split
 from shareai_cli.ledger.hourly import HourlySums
 from shareai_cli.ledger.journal import Position, file_numbers, file_of
+from shareai_cli.ledger.pace import EAGER, STRETCHES, Pace
 from shareai_cli.ledger.reader import JournalReader
 from shareai_cli.ledger.rows import Row, Rows
 from shareai_cli.ledger.schema import REQUEST_COLUMNS
 from shareai_cli.ledger.store import Store
 
-BATCH: Final = 256
-"""Requests to a transaction, beyond which no further piece of the journal is taken in."""
-
-STRETCH: Final = 8
-"""Rows to a statement. The interpreter's lock is held while they are made and free while they are written,
-so this is what the event loop may have to wait for."""
-
 _ONE_ROW: Final = f"({', '.join('?' * len(REQUEST_COLUMNS))})"
 _INSERTS: Final = {
     count: f"INSERT OR IGNORE INTO requests VALUES {', '.join([_ONE_ROW] * count)}"  # noqa: S608 - constants
-    for count in (8, 4, 2, 1)
+    for count in STRETCHES
 }
 
 
@@ -68,18 +62,18 @@ class Mover:
         self._stored = set(stored)
         self._under_way = stored | self._reader.opened_before_position()
 
-    def move_next(self, pause: float = 0.0) -> bool:
-        """Move a batch, with a pause of so many seconds after each statement; False where there is none."""
+    def move_next(self, pace: Pace = EAGER) -> bool:
+        """Move a batch; False where there is none."""
         try:
-            return self._move(pause, check=False)
+            return self._move(pace, check=False)
         except _RowsExistError:
-            return self._move(pause, check=True)
+            return self._move(pace, check=True)
 
     def settle_under_way(self) -> None:
         """Write what is under way as incomplete: its process has ended, or is about to."""
         try:
             with self._store.transaction() as connection:
-                batch = _Batch(connection, self._rows, 0.0, check=True)
+                batch = _Batch(connection, self._rows, EAGER, check=True)
                 batch.close_all(self._under_way)
                 batch.finish()
                 connection.execute("DELETE FROM under_way")
@@ -96,7 +90,7 @@ class Mover:
         after = Position(self._reader.position.file + 1, 0)
         under_way = dict(self._under_way)
         with self._store.transaction() as connection:
-            batch = _Batch(connection, self._rows, 0.0, check=True)
+            batch = _Batch(connection, self._rows, EAGER, check=True)
             batch.take(split(refused, last=True).frames, under_way)
             batch.close_all(under_way)
             batch.finish()
@@ -143,23 +137,23 @@ class Mover:
         """Return the size of what is not in the database yet."""
         return self._reader.unmoved_bytes()
 
-    def _move(self, pause: float, *, check: bool) -> bool:
+    def _move(self, pace: Pace, *, check: bool) -> bool:
         begin = position = self._reader.position
-        piece = self._reader.next(position)
+        piece = self._reader.next(position, pace.piece)
         if piece is None:
             return False
         under_way = dict(self._under_way)
         damaged: dict[int, int] = {}
         try:
             with self._store.transaction() as connection:
-                batch = _Batch(connection, self._rows, pause, check=check)
+                batch = _Batch(connection, self._rows, pace, check=check)
                 while piece is not None:
                     batch.take(piece.frames, under_way)
                     damaged[position.file] = damaged.get(position.file, 0) + piece.damaged
                     position = piece.after
                     if batch.is_full or position.file != begin.file:
                         break
-                    piece = self._reader.next(position)
+                    piece = self._reader.next(position, pace.piece)
                 batch.finish()
                 stored = self._store_under_way(connection, under_way, position.file != begin.file)
                 _set_position(connection, position)
@@ -190,10 +184,10 @@ class Mover:
 class _Batch:
     """Rows and sums within one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, rows: Rows, pause: float, *, check: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, rows: Rows, pace: Pace, *, check: bool) -> None:
         self._connection = connection
         self._rows = rows
-        self._pause = pause
+        self._pace = pace
         self._check = check
         self._sums = HourlySums()
         self._waiting: list[Row] = []
@@ -201,7 +195,7 @@ class _Batch:
 
     @property
     def is_full(self) -> bool:
-        return self._count >= BATCH
+        return self._count >= self._pace.batch
 
     def take(self, frames: list[Frame], under_way: dict[int, bytes]) -> None:
         """Write what ended, and keep account of what is under way."""
@@ -229,7 +223,7 @@ class _Batch:
     def finish(self) -> None:
         """Write the rest, and the sums."""
         self._insert()
-        self._sums.write(self._connection, self._pause)
+        self._sums.write(self._connection, self._pace.pause)
 
     def _add(self, row: Row) -> None:
         if self._check and self._has_row(row[0]):
@@ -237,10 +231,10 @@ class _Batch:
         self._sums.add(row)
         self._waiting.append(row)
         self._count += 1
-        if len(self._waiting) == STRETCH:
+        if len(self._waiting) == self._pace.stretch:
             self._insert()
-            if self._pause:
-                time.sleep(self._pause)
+            if self._pace.pause:
+                time.sleep(self._pace.pause)
 
     def _has_row(self, request: object) -> bool:
         found = self._connection.execute("SELECT 1 FROM requests WHERE id = ?", (request,)).fetchone()

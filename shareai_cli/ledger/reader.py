@@ -10,9 +10,6 @@ from msgspec import Struct
 from shareai_cli.ledger.frames import CLOSED, LONGEST_PAYLOAD, Frame, split
 from shareai_cli.ledger.journal import Journal, Position, file_of
 
-PIECE: Final = 4 << 10
-"""Bytes that are read at once, some fifteen requests: taking them apart holds the interpreter's lock."""
-
 LONG_PIECE: Final = 2 * LONGEST_PAYLOAD
 """Bytes that are read where an entry is longer than a piece."""
 
@@ -50,9 +47,12 @@ class JournalReader:
         sizes = [self._size(number) for number in range(position.file, end.file)]
         return max(sum(sizes) - position.offset, 0) + end.offset
 
-    def next(self, position: Position) -> Piece | None:
-        """Return the piece at a position, None where there is none yet; raises `OSError`."""
-        return self._next(position, PIECE) or self._next(position, LONG_PIECE)
+    def next(self, position: Position, most: int) -> Piece | None:
+        """Return the piece at a position, of so many bytes if it can be; None where there is none yet.
+
+        Raises `OSError`.
+        """
+        return self._next(position, most) or self._next(position, LONG_PIECE)
 
     def advance(self, position: Position) -> None:
         """Go on from a position: what lies before it is in the database."""

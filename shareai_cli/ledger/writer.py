@@ -14,18 +14,14 @@ from shareai_cli.ledger.costs import Costs
 from shareai_cli.ledger.database import explain
 from shareai_cli.ledger.journal import Journal, Position
 from shareai_cli.ledger.mover import Mover
-from shareai_cli.ledger.rush import BEHIND, Rush
+from shareai_cli.ledger.pace import EAGER, GENTLE, PLENTY, Pace
+from shareai_cli.ledger.rush import Rush
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
 BEAT: Final = 0.05
 """Seconds between two batches under load."""
-
-PAUSE: Final = 0.0001
-"""Seconds of sleep after each statement, so that the event loop need not wait for a time slice of the
-system's to end: on one core, that would be milliseconds. (A lower priority would do the same
-until other processes want the core: then this thread would hold the interpreter's lock and not run.)"""
 
 SYNC: Final = 1.0
 """Seconds between two `fsync` of the journal: what a power loss may cost."""
@@ -123,13 +119,13 @@ class Writer:
             can_wait = not (self._settling or self._end)
             if self._rush.is_on(self._mover.unmoved_bytes()) and can_wait:
                 return True
-            while self._mover.move_next(self._pause()):
+            while self._mover.move_next(self._pace()):
                 moved = True
                 settling -= self._tell_settled()
                 self._sync_when_due()
                 if self._mover.caught_up and not self._end:
                     break  # what comes from now on is worth a batch only in a while
-                time.sleep(self._pause())
+                time.sleep(self._pace().pause)
             self.problem = None
             self._rush.moved(self._mover.unmoved_bytes())
         except Exception as error:  # whatever it is, requests go on, and the next round tries again
@@ -138,8 +134,8 @@ class Writer:
             self._settling.popleft().tell()
         return moved
 
-    def _pause(self) -> float:
-        return 0.0 if self._end or self._mover.unmoved_bytes() > BEHIND else PAUSE
+    def _pace(self) -> Pace:
+        return EAGER if self._end or self._mover.unmoved_bytes() > PLENTY else GENTLE
 
     def _sync_when_due(self) -> None:
         now = time.monotonic()

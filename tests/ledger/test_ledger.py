@@ -159,7 +159,7 @@ def test_a_killed_process_journal_is_taken_in_at_the_start(paths: Paths) -> None
 
 def test_taking_in_tells_how_far_it_is(paths: Paths) -> None:
     """In bytes, up to all of them."""
-    frames = [frame(one) for number in range(1, 600) for one in (opened(number), closed(number))]
+    frames = [frame(one) for number in range(1, 5000) for one in (opened(number), closed(number))]
     write_journal(paths, 1, *frames)
     told: list[tuple[int, int]] = []
     open_ledger(paths, taking_in=lambda done, whole: told.append((done, whole))).close()
