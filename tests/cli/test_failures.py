@@ -69,7 +69,7 @@ def test_an_interruption_says_nothing(capsys: pytest.CaptureFixture[str]) -> Non
         (("--nope",), "There is no option --nope."),
         (("--confgi", "x"), "Did you mean --config?"),
         (("--no-inputs",), "Did you mean --no-input?"),
-        (("key", "create", "--name", "x"), "shareai key create --help"),
+        (("key", "create", "--zzzz", "x"), "shareai key create --help"),
         (("serve", "--config"), "shareai serve --help"),
         (("models", "--route"), "shareai models --help"),
         (("usage", "--jsn"), "Did you mean --json?"),

@@ -57,3 +57,25 @@ def test_what_is_no_time_is_told(text: str) -> None:
     assert refused.value.exit_code is ExitCode.USAGE
     assert "24h" in str(refused.value.hint)
     assert len(refused.value.message) < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("12h", at(2026, 11, 25, 0, 30)),
+        ("30d", at(2026, 12, 24, 12, 30)),
+        ("2027-01-31", at(2027, 1, 31)),
+        ("2027-01-31T08:00:00Z", int(datetime(2027, 1, 31, 8, tzinfo=UTC).timestamp() * 1000)),
+    ],
+)
+def test_times_to_come(text: str, expected: int) -> None:
+    """How long from now, or a day, in the zone of the clock on the wall."""
+    assert parse_until(text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "-7d", "2026-13-01", "9" * 400 + "d", "x" * 9999])
+def test_what_is_no_time_to_come_is_told(text: str) -> None:
+    """A line with examples, no traceback, and not the whole of a long text."""
+    with pytest.raises(UsageError, match="is no time to come") as refused:
+        parse_until(text, NOW)
+    assert len(refused.value.message) < 100
