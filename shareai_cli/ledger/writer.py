@@ -119,13 +119,15 @@ class Writer:
             can_wait = not (self._settling or self._end)
             if self._rush.is_on(self._mover.unmoved_bytes()) and can_wait:
                 return True
-            while self._mover.move_next(self._pace()):
+            pace = self._pace(GENTLE)
+            while self._mover.move_next(pace):
                 moved = True
                 settling -= self._tell_settled()
                 self._sync_when_due()
                 if self._mover.caught_up and not self._end:
                     break  # what comes from now on is worth a batch only in a while
-                time.sleep(self._pace().pause)
+                time.sleep(pace.pause)
+                pace = self._pace(pace)
             self.problem = None
             self._rush.moved(self._mover.unmoved_bytes())
         except Exception as error:  # whatever it is, requests go on, and the next round tries again
@@ -134,8 +136,10 @@ class Writer:
             self._settling.popleft().tell()
         return moved
 
-    def _pace(self) -> Pace:
-        return EAGER if self._end or self._mover.unmoved_bytes() > PLENTY else GENTLE
+    def _pace(self, former: Pace) -> Pace:
+        """Return how to go on: once eager, until nothing waits, as a gentle pace might never catch up."""
+        is_eager = former is EAGER or self._end or self._mover.unmoved_bytes() > PLENTY
+        return EAGER if is_eager else GENTLE
 
     def _sync_when_due(self) -> None:
         now = time.monotonic()
