@@ -213,6 +213,17 @@ async def test_auto_shares_kept_replies_with_the_model_that_it_stands_for() -> N
         assert gate.ledger.closed_entries[-1].outcome is Outcome.HIT
 
 
+async def test_all_of_a_provider_that_is_not_there_is_nothing() -> None:
+    """Another provider may offer a model whose own name begins so; it was not meant."""
+    async with (
+        FaultUpstream(models=model_list("meta/llama")) as a,
+        Gate({"a": a}, ledger=allowed("meta/*")) as gate,
+    ):
+        assert (await gate.ask("meta/llama")).status == 403
+        assert not a.completions
+        assert (await gate.send(chat_body("meta/llama"), key=OTHER_KEY)).status == 200
+
+
 _words = st.text(alphabet="abm/*", min_size=1, max_size=5)
 
 
