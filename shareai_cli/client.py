@@ -6,6 +6,8 @@ running gateway can tell is in `GatewayAdmin`.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
@@ -28,6 +30,8 @@ from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
     PLAIN_KEY,
+    AuditRow,
+    AuditVerdict,
     CacheUse,
     Grouping,
     KeyInfo,
@@ -43,6 +47,9 @@ from shareai_cli.types import (
 PREFIX: Final = "/admin/v1"
 ROTATION: Final = "/rotation"
 """Below a key's path: where another secret is made for it."""
+
+ACTOR_HEADER: Final = "X-ShareAI-Actor"
+"""Who asks, percent-encoded: a word of whoever has the token, kept in the audit and giving no rights."""
 
 LAST_REQUEST: Final = "last"
 """Stands for the id of the newest request."""
@@ -142,6 +149,12 @@ class Admin(Protocol):
     def clear_cache(self, route: str | None) -> Sequence[CacheUse]:
         """Forget every reply, or those of a route, and return what there was; may raise `UsageError`."""
 
+    def audit(self, limit: int, since_ms: int | None = None, after: int | None = None) -> Sequence[AuditRow]:
+        """Return the latest changes, the newest last; with `after`, the first ones behind that id."""
+
+    def verify_audit(self) -> AuditVerdict:
+        """Tell whether the audit is as it was written."""
+
 
 class GatewayAdmin(Admin, Protocol):
     """What only a running gateway can tell."""
@@ -198,6 +211,10 @@ class _Keys(Struct):
 
 class _Caches(Struct):
     caches: list[CacheUse]
+
+
+class _Audit(Struct):
+    rows: list[AuditRow]
 
 
 class _Nodes(Struct):
@@ -272,9 +289,7 @@ class HttpAdmin:
 
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """See `Admin`."""
-        asked = {"by": by, "since_ms": since_ms}
-        query = {name: str(value) for name, value in asked.items() if value is not None}
-        return self._ask("GET", "/usage", UsageReport, params=query)
+        return self._ask("GET", "/usage", UsageReport, params=_query(by=by, since_ms=since_ms))
 
     def request(self, request: str) -> RequestRow:
         """See `Admin`."""
@@ -294,11 +309,23 @@ class HttpAdmin:
 
     def clear_cache(self, route: str | None) -> Sequence[CacheUse]:
         """See `Admin`."""
-        query = {"route": route} if route is not None else {}
-        return self._ask("DELETE", "/cache", _Caches, params=query).caches
+        return self._ask("DELETE", "/cache", _Caches, params=_query(route=route)).caches
+
+    def audit(self, limit: int, since_ms: int | None = None, after: int | None = None) -> Sequence[AuditRow]:
+        """See `Admin`."""
+        query = _query(limit=limit, since_ms=since_ms, after=after)
+        return self._ask("GET", "/audit", _Audit, params=query).rows
+
+    def verify_audit(self) -> AuditVerdict:
+        """See `Admin`."""
+        return self._ask("GET", "/audit/verify", AuditVerdict)
 
     def _ask(self, method: str, path: str, kind: type[Answer], **options: Any) -> Answer:
-        headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {self._token.reveal()}",
+            "Content-Type": "application/json",
+            ACTOR_HEADER: quote(system_user()),
+        }
         try:
             response = self._http.request(method, path, headers=headers, **options)
         except httpx.HTTPError as error:
@@ -315,6 +342,22 @@ class HttpAdmin:
                 f"What answers at {self._address} is another version of shareai, or another program.",
                 hint="Start 'shareai serve' again with the version that is installed.",
             ) from None
+
+
+def system_user() -> str:
+    """Return the name of the user whose process this is; the number where there is no name."""
+    if sys.platform == "win32":
+        return os.environ.get("USERNAME", "unknown")
+    from pwd import getpwuid
+
+    try:
+        return getpwuid(os.getuid()).pw_name  # and not from variables, which may say anything
+    except KeyError:
+        return str(os.getuid())
+
+
+def _query(**asked: object) -> dict[str, str]:
+    return {name: str(value) for name, value in asked.items() if value is not None}
 
 
 def _refusal(response: httpx.Response, address: str) -> ShareAIError:

@@ -215,6 +215,56 @@ class NodeRegistration(Struct, frozen=True):
     models: tuple[str, ...] = ()
 
 
+class Actor(Struct, frozen=True):
+    """Who changes something, and from where."""
+
+    name: str
+    """The operating system's user, as the command says it; "gateway" for what nobody asked for."""
+    origin: str
+    """"command", "admin API", "configuration file", "gateway"."""
+
+
+GATEWAY: Final = Actor("gateway", "gateway")
+"""The gateway of its own accord."""
+
+
+class AuditRow(Struct, frozen=True):
+    """One change that was made."""
+
+    id: int
+    time_ms: int
+    actor: str
+    origin: str
+    action: str
+    """`key.create` and the like."""
+    subject: str
+    before: str | None
+    """JSON, as is `after`; None where there was nothing."""
+    after: str | None
+    previous: str
+    """The hash of the row before, 64 hex digits."""
+    hash: str
+
+
+class AuditFault(Struct, frozen=True):
+    """Rows of the audit that are not as they were written."""
+
+    first: int
+    """The row's id; 0 is the record of the end."""
+    last: int
+    text: str
+    """What is wrong, for a person."""
+
+
+class AuditVerdict(Struct, frozen=True):
+    """What a look at the whole chain found."""
+
+    rows: int
+    head: str
+    """The hash of the last row, as the record of the end has it; empty where there is no such record."""
+    faults: tuple[AuditFault, ...]
+
+
 Grouping = Literal["model", "route", "target", "key", "day"]
 """What a report can be grouped by."""
 

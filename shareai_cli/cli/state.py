@@ -88,8 +88,10 @@ def find_running(paths: Paths) -> HttpAdmin | None:
 
 def _own(paths: Paths, closing: ExitStack) -> Admin:
     from shareai_cli.catalog.prices import PriceBook
+    from shareai_cli.client import system_user
     from shareai_cli.gateway.administration import Administration
     from shareai_cli.ledger import Ledger, Replies
+    from shareai_cli.types import Actor
 
     with Progress("Taking in what the journal holds", unit="KiB") as progress:
 
@@ -98,4 +100,4 @@ def _own(paths: Paths, closing: ExitStack) -> Admin:
 
         ledger = Ledger.open(paths, PriceBook, taking_in=taking_in)
     closing.callback(ledger.close)
-    return Administration(ledger, Replies(paths.replies))
+    return Administration(ledger, Replies(paths.replies), Actor(system_user(), "command"))

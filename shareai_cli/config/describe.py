@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -20,6 +21,8 @@ from shareai_cli.config.settings import (
 from shareai_cli.secrets import MASK, SecretReference
 from shareai_cli.types import LocalModel
 
+_ABSENT: Final = object()
+
 
 def describe(settings: Settings) -> dict[str, Any]:
     """Return the settings in effect as plain values; keys as references only."""
@@ -36,6 +39,23 @@ def describe(settings: Settings) -> dict[str, Any]:
             "threads": settings.local.threads,
         },
     }
+
+
+def differences(
+    former: Mapping[str, Any], current: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what two descriptions have that the other has not, or has otherwise."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for name in [*former, *(name for name in current if name not in former)]:
+        old, new = former.get(name, _ABSENT), current.get(name, _ABSENT)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            old, new = differences(old, new)
+        before |= {name: old} if old is not _ABSENT else {}
+        after |= {name: new} if new is not _ABSENT else {}
+    return before, after
 
 
 def describe_network(network: NetworkSettings) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class ConfigWatcher:
         load: Callable[[], Settings],
         *,
         changed: Callable[[Settings], Awaitable[None]],
-        failed: Callable[[ShareAIError], None],
+        failed: Callable[[ShareAIError], Awaitable[None]],
         every: float = EVERY,
     ) -> None:
         self._file = file
@@ -76,7 +76,7 @@ class ConfigWatcher:
                 )
             await self._changed(await asyncio.to_thread(self._load))
         except ShareAIError as error:
-            self._failed(error)
+            await self._failed(error)
         return True
 
     async def _work(self) -> None:

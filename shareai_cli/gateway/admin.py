@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from msgspec import Meta, Struct
 
-from shareai_cli.client import ROTATION, Admin, NewKey, Status
+from shareai_cli.client import ACTOR_HEADER, ROTATION, NewKey, Status
 from shareai_cli.errors import (
     AuthenticationFailed,
     MalformedRequest,
@@ -23,11 +23,14 @@ from shareai_cli.errors import (
     ShareAIError,
     UnknownPath,
 )
+from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
     PLAIN_KEY,
+    Actor,
+    AuditVerdict,
     CacheUse,
     Grouping,
     KeyInfo,
@@ -45,6 +48,9 @@ LONGEST_OVERLAP_MS = 366 * 86_400_000
 
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999, Unix milliseconds: dates go no further."""
+
+_ACTOR = ACTOR_HEADER.lower().encode()
+_LONGEST_ACTOR = 300
 
 _FROM_A_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 
@@ -69,6 +75,12 @@ class _UsageQuery(Struct, frozen=True):
     since_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
 
 
+class _AuditQuery(Struct, frozen=True):
+    limit: Annotated[int, Meta(ge=0)] = 20
+    since_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
+    after: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | None = None
+
+
 class Caches(Protocol):
     """The caches of the routes."""
 
@@ -88,7 +100,7 @@ class AdminApi:
     def __init__(
         self,
         token: Secret,
-        admin: Admin,
+        admin: Administration,
         *,
         cache: Caches,
         status: Callable[[], Awaitable[Status]],
@@ -123,6 +135,8 @@ class AdminApi:
             "/nodes": {"GET": self._list_nodes, "POST": self._register_node},
             "/usage": {"GET": self._usage},
             "/cache": {"GET": self._cache_use, "DELETE": self._clear_cache},
+            "/audit": {"GET": self._audit},
+            "/audit/verify": {"GET": self._verify_audit},
             "/events": {"GET": self._events},
         }
 
@@ -144,6 +158,12 @@ class AdminApi:
             raise AuthenticationFailed(
                 "The admin token is missing or not valid.", hint="It lies beside the lock: gateway.json."
             )
+
+    def _by(self, request: Request) -> Administration:
+        """Return the interface in the name of whoever asks."""
+        name = unquote(request.headers.get(_ACTOR, b"")[:_LONGEST_ACTOR].decode("ascii", "replace"))
+        actor = name if name and name.isprintable() else "unknown"
+        return self._admin.on_behalf_of(Actor(actor, "admin API"))
 
     def _find(self, request: Request) -> Callable[[Request], Awaitable[object]]:
         path = request.path.removeprefix(PREFIX)
@@ -172,20 +192,20 @@ class AdminApi:
 
     async def _create_key(self, request: Request) -> NewKey:
         wanted = _decode(request, _KeyWanted)
-        made = await asyncio.to_thread(self._admin.create_key, wanted.name, wanted.settings)
+        made = await asyncio.to_thread(self._by(request).create_key, wanted.name, wanted.settings)
         self._keys_changed()
         return made
 
     async def _revoke_key(self, request: Request) -> KeyInfo:
         name = unquote(request.path.removeprefix(f"{PREFIX}/keys/"))
-        revoked = await asyncio.to_thread(self._admin.revoke_key, name)
+        revoked = await asyncio.to_thread(self._by(request).revoke_key, name)
         self._keys_changed()
         return revoked
 
     async def _rotate_key(self, request: Request) -> NewKey:
         name = unquote(request.path.removeprefix(f"{PREFIX}/keys/").removesuffix(ROTATION))
         overlap_ms = _decode(request, _Rotation).overlap_ms
-        made = await asyncio.to_thread(self._admin.rotate_key, name, overlap_ms)
+        made = await asyncio.to_thread(self._by(request).rotate_key, name, overlap_ms)
         self._keys_changed()
         return made
 
@@ -206,7 +226,7 @@ class AdminApi:
         return {"nodes": await asyncio.to_thread(self._admin.list_nodes)}
 
     async def _register_node(self, request: Request) -> object:
-        return await asyncio.to_thread(self._admin.register_node, _decode(request, NodeRegistration))
+        return await asyncio.to_thread(self._by(request).register_node, _decode(request, NodeRegistration))
 
     async def _usage(self, request: Request) -> object:
         asked = _query(request, _UsageQuery)
@@ -218,7 +238,17 @@ class AdminApi:
 
     async def _clear_cache(self, request: Request) -> Mapping[str, object]:
         asked = _query(request, _CacheQuery)
-        return {"caches": await self._cache.clear(asked.route)}
+        cleared = await self._cache.clear(asked.route)
+        await asyncio.to_thread(self._by(request).cache_cleared, asked.route, cleared)
+        return {"caches": cleared}
+
+    async def _audit(self, request: Request) -> Mapping[str, object]:
+        asked = _query(request, _AuditQuery)
+        rows = await asyncio.to_thread(self._admin.audit, asked.limit, asked.since_ms, asked.after)
+        return {"rows": rows}
+
+    async def _verify_audit(self, _request: Request) -> AuditVerdict:
+        return await asyncio.to_thread(self._admin.verify_audit)
 
     async def _get_request(self, request: Request) -> object:
         await self._settled()

@@ -8,11 +8,25 @@ from contextlib import contextmanager
 
 from shareai_cli.client import LAST_REQUEST, NewKey
 from shareai_cli.errors import StateError, UsageError
-from shareai_cli.ledger import Ledger, Replies, find, number_of, recent, row_under_way, usage_report
+from shareai_cli.ledger import (
+    Ledger,
+    Replies,
+    find,
+    list_audit,
+    number_of,
+    recent,
+    row_under_way,
+    usage_report,
+    verify_audit,
+)
 from shareai_cli.ledger.replies import no_such_cache
 from shareai_cli.secrets import CLIENT_KEY_PREFIX, digest, new_client_key
 from shareai_cli.types import (
+    GATEWAY,
     PLAIN_KEY,
+    Actor,
+    AuditRow,
+    AuditVerdict,
     CacheUse,
     Grouping,
     KeyInfo,
@@ -28,14 +42,22 @@ SHOWN = len(CLIENT_KEY_PREFIX) + 4
 
 
 class Administration:
-    """`client.Admin` over an open ledger and the file of kept replies; its calls may wait for the disk."""
+    """`client.Admin` over an open ledger and the file of kept replies; its calls may wait for the disk.
 
-    def __init__(self, ledger: Ledger, replies: Replies) -> None:
+    Changes are made in the name of `by`.
+    """
+
+    def __init__(self, ledger: Ledger, replies: Replies, by: Actor = GATEWAY) -> None:
         self._ledger = ledger
         self._replies = replies
+        self._by = by
 
     def __repr__(self) -> str:
         return f"<Administration of {self._ledger!r}>"
+
+    def on_behalf_of(self, actor: Actor) -> Administration:
+        """Return the same in another one's name."""
+        return Administration(self._ledger, self._replies, actor)
 
     def list_keys(self) -> Sequence[KeyInfo]:
         """Return every key that was ever made, the newest last."""
@@ -44,17 +66,18 @@ class Administration:
     def create_key(self, name: str, settings: KeySettings = PLAIN_KEY) -> NewKey:
         """Make a key and store its hash; `UsageError` where the name is taken or cannot be one."""
         key = new_client_key().reveal()
-        return NewKey(key, self._ledger.store.create_key(name, _digest(key), settings, shown=_shown(key)))
+        create = self._ledger.store.create_key
+        return NewKey(key, create(name, _digest(key), settings, shown=_shown(key), by=self._by))
 
     def rotate_key(self, name: str, overlap_ms: int) -> NewKey:
         """Give a key another secret, beside which the one of before is valid for a while."""
         key = new_client_key().reveal()
-        info = self._ledger.store.rotate_key(name, _digest(key), overlap_ms=overlap_ms, shown=_shown(key))
-        return NewKey(key, info)
+        rotate = self._ledger.store.rotate_key
+        return NewKey(key, rotate(name, _digest(key), overlap_ms=overlap_ms, shown=_shown(key), by=self._by))
 
     def revoke_key(self, name: str) -> KeyInfo:
         """Make a key invalid; `UsageError` where there is none of that name."""
-        return self._ledger.store.revoke_key(name)
+        return self._ledger.store.revoke_key(name, by=self._by)
 
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """Report the accounts."""
@@ -75,7 +98,7 @@ class Administration:
 
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """Record a machine, in place of what was known of it."""
-        return self._ledger.store.register_node(node.name, node.facts, node.models)
+        return self._ledger.store.register_node(node.name, node.facts, node.models, by=self._by)
 
     def cache_use(self) -> Sequence[CacheUse]:
         """Return what is in the file of kept replies, by route; raises `StateError`."""
@@ -91,7 +114,20 @@ class Administration:
             raise no_such_cache(route, [one.route for one in uses])
         with self._kept_replies() as replies:
             replies.clear(route)
+        self.cache_cleared(route, cleared)
         return cleared
+
+    def cache_cleared(self, route: str | None, cleared: Sequence[CacheUse]) -> None:
+        """Add to the audit that replies were forgotten."""
+        self._ledger.store.record(self._by, "cache.clear", route or "every route", before=cleared)
+
+    def audit(self, limit: int, since_ms: int | None = None, after: int | None = None) -> Sequence[AuditRow]:
+        """Return the latest changes, the newest last; with `after`, the first ones behind that id."""
+        return list_audit(self._ledger.store.path, limit, since_ms, after)
+
+    def verify_audit(self) -> AuditVerdict:
+        """Tell whether the audit is as it was written."""
+        return verify_audit(self._ledger.store.path)
 
     @contextmanager
     def _kept_replies(self) -> Iterator[Replies]:

@@ -25,9 +25,9 @@ from shareai_cli.catalog.offered import OfferedModels
 from shareai_cli.catalog.prices import PriceBook, known_models
 from shareai_cli.client import GatewayAddress, Status, Trouble, find_gateway
 from shareai_cli.config import ServerSettings, Settings
-from shareai_cli.config.describe import describe
+from shareai_cli.config.describe import describe, differences
 from shareai_cli.config.watch import ConfigWatcher
-from shareai_cli.errors import AlreadyRunning, ShareAIError, StateError
+from shareai_cli.errors import AlreadyRunning, LedgerUnavailable, ShareAIError, StateError
 from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
@@ -42,7 +42,7 @@ from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret, digest, write_private
-from shareai_cli.types import LocalModel
+from shareai_cli.types import GATEWAY, Actor, LocalModel
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.server import Server, ServerLimits
 from shareai_cli.wire.turn import Turn
@@ -257,7 +257,8 @@ class GatewayProcess:
 
     async def _replace(self, settings: Settings) -> None:
         """Take up a changed configuration."""
-        former = self.gateway.current.settings.server
+        former_settings = self.gateway.current.settings
+        former = former_settings.server
         await self.gateway.replace(settings)
         server = settings.server
         self.server.replace(hostnames=server.hostnames, limits=server_limits(server))
@@ -269,15 +270,28 @@ class GatewayProcess:
             "; the new host and port need a restart"
         )  # fmt: skip
         self.notice(f"The configuration was taken up{restart}.")
+        before, after = differences(describe(former_settings), describe(settings))
+        await self._record("config.change", before=before or None, after=after or None)
 
     async def _reload(self) -> str | None:
         """Look at the configuration file now; returns why it is not in force."""
         await self._watcher.look()
         return self._config_problem
 
-    def _config_refused(self, error: ShareAIError) -> None:
+    async def _config_refused(self, error: ShareAIError) -> None:
         self._config_problem = str(error)
         self.notice(f"The configuration of before stays in force: {error}")
+        await self._record("config.refuse", after={"problem": str(error)})
+
+    async def _record(self, action: str, *, before: object = None, after: object = None) -> None:
+        """Add to the audit what became of the configuration file; what is in force stays so without it."""
+        record, by = self.gateway.ledger.store.record, Actor(GATEWAY.name, "configuration file")
+        try:
+            await asyncio.to_thread(
+                record, by, action, str(self._start.config_file), before=before, after=after
+            )
+        except LedgerUnavailable as error:
+            self.notice(f"The audit has no row of that: {error}")
 
     def notice(self, text: str) -> None:
         """Tell the person who watches; a terminal or a log that takes nothing is no reason to stop."""

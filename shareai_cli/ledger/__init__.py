@@ -1,5 +1,6 @@
 """The accounts: a journal on the request's path, a database behind it, and reports over that."""
 
+from shareai_cli.ledger.audit import list_audit, verify_audit
 from shareai_cli.ledger.costs import Prices
 from shareai_cli.ledger.entries import Closed, Opened, RequestIds, parse_public_id, public_id
 from shareai_cli.ledger.ledger import Ledger, LedgerState
@@ -20,6 +21,7 @@ __all__ = [
     "RequestIds",
     "Store",
     "find",
+    "list_audit",
     "number_of",
     "parse_public_id",
     "parse_since",
@@ -28,4 +30,5 @@ __all__ = [
     "recent",
     "row_under_way",
     "usage_report",
+    "verify_audit",
 ]

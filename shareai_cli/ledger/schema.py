@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION: Final = 4
+VERSION: Final = 5
 """`user_version` of a database to which every migration was applied."""
 
 SALT_BYTES: Final = 32
+
+AUDIT_START: Final = "0" * 64
+"""What the first row of the audit has for the hash of the row before it."""
 
 REQUEST_COLUMNS: Final = (
     "id",
@@ -162,5 +165,23 @@ def migrations() -> Migrations:
             "CREATE TABLE former_digests "
             "(digest BLOB PRIMARY KEY, key INTEGER NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID"
         )
+
+    @steps()
+    def audit_log(db: Database) -> None:
+        db.execute(
+            "CREATE TABLE audit (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, actor TEXT NOT NULL, "
+            "origin TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, before TEXT, after TEXT, "
+            "previous TEXT NOT NULL, hash TEXT NOT NULL)"
+        )
+        db.execute(
+            "CREATE TABLE audit_head "
+            "(id INTEGER PRIMARY KEY CHECK (id = 1), last_id INTEGER NOT NULL, hash TEXT NOT NULL)"
+        )
+        db.table("audit_head").insert({"id": 1, "last_id": 0, "hash": AUDIT_START})
+        for change in ("UPDATE", "DELETE"):
+            db.execute(
+                f"CREATE TRIGGER audit_no_{change.lower()} BEFORE {change} ON audit "
+                "BEGIN SELECT RAISE(ABORT, 'the audit is only appended to'); END"
+            )
 
     return steps

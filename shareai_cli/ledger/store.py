@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from shareai_cli.errors import UsageError
+from shareai_cli.ledger.audit import append
 from shareai_cli.ledger.database import connect, understood
 from shareai_cli.ledger.key_settings import (
     KEY_COLUMNS,
@@ -22,7 +23,7 @@ from shareai_cli.ledger.key_settings import (
     key_info,
 )
 from shareai_cli.nearest import nearest
-from shareai_cli.types import PLAIN_KEY, Caller, KeyInfo, KeySettings, NodeInfo, WallClock
+from shareai_cli.types import GATEWAY, PLAIN_KEY, Actor, Caller, KeyInfo, KeySettings, NodeInfo, WallClock
 
 LONGEST_NAME: Final = 100
 """Characters of a key's, team's or node's name."""
@@ -90,7 +91,13 @@ class Store:
         }
 
     def create_key(
-        self, name: str, digest: bytes, settings: KeySettings = PLAIN_KEY, *, shown: str = ""
+        self,
+        name: str,
+        digest: bytes,
+        settings: KeySettings = PLAIN_KEY,
+        *,
+        shown: str = "",
+        by: Actor = GATEWAY,
     ) -> KeyInfo:
         """Keep a new key's digest; raises `UsageError` where a valid key has the name."""
         created_ms = self._now_ms()
@@ -110,7 +117,9 @@ class Store:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            return _key(connection, name)
+            made = _key(connection, name)
+            append(connection, created_ms, by, "key.create", name, after=made)
+            return made
 
     def list_keys(self) -> list[KeyInfo]:
         """Return every key, revoked ones included, in the order in which they were made."""
@@ -118,7 +127,7 @@ class Store:
             rows = self._connection.execute(f"SELECT {KEY_COLUMNS} FROM keys ORDER BY id").fetchall()  # noqa: S608
         return [key_info(row) for row in rows]
 
-    def revoke_key(self, name: str) -> KeyInfo:
+    def revoke_key(self, name: str, *, by: Actor = GATEWAY) -> KeyInfo:
         """End a key; raises `UsageError` where no valid key has the name."""
         with understood(self.path), self.transaction() as connection:
             found = _find_key(connection, name)
@@ -126,9 +135,13 @@ class Store:
                 raise _unknown_key(connection, name)
             revoked_ms = self._now_ms()
             connection.execute("UPDATE keys SET revoked_ms = ? WHERE id = ?", (revoked_ms, found.id))
-            return msgspec.structs.replace(found, revoked_ms=revoked_ms)
+            revoked = msgspec.structs.replace(found, revoked_ms=revoked_ms)
+            append(connection, revoked_ms, by, "key.revoke", name, before=found, after=revoked)
+            return revoked
 
-    def rotate_key(self, name: str, digest: bytes, *, overlap_ms: int = 0, shown: str = "") -> KeyInfo:
+    def rotate_key(
+        self, name: str, digest: bytes, *, overlap_ms: int = 0, shown: str = "", by: Actor = GATEWAY
+    ) -> KeyInfo:
         """Give a key another secret; those of before are valid for `overlap_ms` at most.
 
         Raises `UsageError` where no valid key has the name.
@@ -150,29 +163,48 @@ class Store:
                 "UPDATE keys SET digest = ?, shown = ?, rotated_ms = ? WHERE id = ?",
                 (digest, shown, now, found.id),
             )
-            return _key(connection, name)
+            rotated = _key(connection, name)
+            append(connection, now, by, "key.rotate", name, before=found, after=rotated)
+            return rotated
 
-    def register_node(self, name: str, facts: Mapping[str, object], models: Collection[str] = ()) -> NodeInfo:
+    def register_node(
+        self,
+        name: str,
+        facts: Mapping[str, object],
+        models: Collection[str] = (),
+        *,
+        by: Actor = GATEWAY,
+    ) -> NodeInfo:
         """Keep a machine's facts and the models that it serves, in the place of what was known of it."""
         _check_name(name, "node")
         now = self._now_ms()
         encode = msgspec.json.encode
         row = (name, encode(facts).decode(), encode(sorted(set(models))).decode(), now, now)
         with understood(self.path), self.transaction() as connection:
+            former = _find_node(connection, name)
             connection.execute(
                 "INSERT INTO nodes (name, facts, models, registered_ms, updated_ms) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET "
                 "facts = excluded.facts, models = excluded.models, updated_ms = excluded.updated_ms",
                 row,
             )
-            found = connection.execute(f"SELECT {_NODE_COLUMNS} FROM nodes WHERE name = ?", (name,))  # noqa: S608
-            return _node(found.fetchone())
+            node = _find_node(connection, name)
+            append(connection, now, by, "node.register", name, before=former, after=node)
+            assert node is not None  # noqa: S101 - it was just written
+            return node
 
     def list_nodes(self) -> list[NodeInfo]:
         """Return every machine, by name."""
         with understood(self.path), self._lock:
             rows = self._connection.execute(f"SELECT {_NODE_COLUMNS} FROM nodes ORDER BY name").fetchall()  # noqa: S608
         return [_node(row) for row in rows]
+
+    def record(
+        self, by: Actor, action: str, subject: str, *, before: object = None, after: object = None
+    ) -> None:
+        """Add a change to the audit that is made elsewhere than in this database; no secret may be in it."""
+        with understood(self.path), self.transaction() as connection:
+            append(connection, self._now_ms(), by, action, subject, before=before, after=after)
 
     def _now_ms(self) -> int:
         return int(self._wall_clock() * 1000)
@@ -206,6 +238,12 @@ def _check_name(name: str, what: str) -> None:
             f"That is no name for a {what}.",
             hint=f"A name is 1 to {LONGEST_NAME} printable characters, without spaces around them.",
         )
+
+
+def _find_node(connection: sqlite3.Connection, name: str) -> NodeInfo | None:
+    query = f"SELECT {_NODE_COLUMNS} FROM nodes WHERE name = ?"  # noqa: S608 - constant
+    row = connection.execute(query, (name,)).fetchone()
+    return _node(row) if row else None
 
 
 def _node(row: tuple[int, str, str, str, int, int]) -> NodeInfo:

@@ -29,7 +29,7 @@ class Taker:
         self.settings.append(settings)
         self.told.set()
 
-    def failed(self, error: ShareAIError) -> None:
+    async def failed(self, error: ShareAIError) -> None:
         self.errors.append(error)
 
 
