@@ -125,6 +125,7 @@ def _faults(links: list[_Link], head: tuple[int, str] | None) -> Iterator[AuditF
             yield AuditFault(0, 0, f"the record of the end was changed: its hash is that of row {named}")
             last_id = named
     cited = {expected, *(link.previous for link in links)}
+    places: dict[object, int] = {AUDIT_START: 0, **{link.hash: link.id for link in links}}
     next_id, above = last_id + 1, None
     for link in reversed(links):
         if not 0 < link.id <= last_id:
@@ -133,7 +134,9 @@ def _faults(links: list[_Link], head: tuple[int, str] | None) -> Iterator[AuditF
         if link.id < next_id - 1:
             yield _removed(link.id + 1, next_id - 1)
             expected, above = None, None
-        what = _fault(link, expected, above, cited)
+        # The row behind went on from an earlier one before this one came in between.
+        is_skipped = above is not None and places.get(above.previous, link.id) < link.id
+        what = _fault(link, expected, above, is_alone=is_skipped and link.hash not in cited)
         if what is not None:
             yield AuditFault(link.id, link.id, what)
         # Only a row that is whole vouches for another one.
@@ -143,14 +146,14 @@ def _faults(links: list[_Link], head: tuple[int, str] | None) -> Iterator[AuditF
         yield _removed(1, next_id - 1)
 
 
-def _fault(link: _Link, expected: object, above: _Link | None, cited: set[object]) -> str | None:
+def _fault(link: _Link, expected: object, above: _Link | None, *, is_alone: bool) -> str | None:
     """Return what is wrong with a row, where `above` is the one after it, None where that is not there."""
     if not link.fits:
         return "was changed: its hash is not that of its fields"
     if expected is not None and link.hash != expected:
         teller = "the record of the end" if above is None else f"row {above.id}"
         return f"was changed or inserted, or {teller} was: that tells another hash of it"
-    if above is not None and not above.fits_before and link.hash not in cited:
+    if is_alone and above is not None and not above.fits_before:
         return "was inserted, or changed: no row tells of its hash"
     if link.id == 1 and link.previous != AUDIT_START:
         return "was changed: it does not begin the chain"

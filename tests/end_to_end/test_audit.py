@@ -1,0 +1,206 @@
+"""The audit as a person uses it: what is changed is told, with and without a gateway, and can be verified."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shareai_cli.cli.audit import PAGE
+from shareai_cli.client import find_gateway, system_user
+from shareai_cli.ledger import Store
+from shareai_cli.paths import find_paths
+from shareai_cli.types import GATEWAY
+from tests.support.served import KEYS, RunningGateway, eventually, one_route, run_shareai
+from tests.support.upstream import FaultUpstream
+
+
+def hash_of(row: dict[str, Any]) -> str:
+    """Compute a row's hash as the export's help tells it."""
+    fields = [value for name, value in row.items() if name != "hash"]
+    return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()
+
+
+async def told(home: Path) -> list[tuple[str, str, str, str]]:
+    rows = (await run_shareai(home, "audit", "list", "--json")).json["rows"]
+    return [(one["action"], one["subject"], one["actor"], one["origin"]) for one in rows]
+
+
+async def test_changes_are_told_with_and_without_a_gateway(tmp_path: Path) -> None:
+    """Who made them and from where; the gateway's own first key too."""
+    user = system_user()
+    await run_shareai(tmp_path, "key", "create", "early")
+    assert await told(tmp_path) == [("key.create", "early", user, "command")]
+    async with FaultUpstream() as upstream:
+        (tmp_path / "state" / "first-key").write_text("none")
+        config = one_route(upstream.base_url)
+        async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
+            for arguments in (
+                ("key", "create", "née"),
+                ("key", "rotate", "née"),
+                ("key", "revoke", "née", "--yes"),
+                ("node", "register"),
+                ("cache", "clear"),
+            ):
+                done = await gateway.shareai(*arguments)
+                assert done.code == 0, done.err
+            rows = await told(tmp_path)
+            assert [(action, origin) for action, _, _, origin in rows[1:]] == [
+                ("key.create", "admin API"),
+                ("key.rotate", "admin API"),
+                ("key.revoke", "admin API"),
+                ("node.register", "admin API"),
+                ("cache.clear", "admin API"),
+            ]
+            assert {actor for _, _, actor, _ in rows} == {user}
+            assert (await gateway.shareai("audit", "verify")).code == 0
+    assert len(await told(tmp_path)) == 6
+    await run_shareai(tmp_path, "cache", "clear")
+    assert (await told(tmp_path))[-1] == ("cache.clear", "every route", user, "command")
+    assert (await run_shareai(tmp_path, "audit", "verify", "--json")).json["whole"] is True
+
+
+async def test_the_first_key_is_the_gateways_own(tmp_path: Path) -> None:
+    """Nobody asked for it."""
+    async with FaultUpstream() as upstream:
+        config = one_route(upstream.base_url)
+        async with await RunningGateway.start(tmp_path, config, environ=KEYS):
+            assert await told(tmp_path) == [("key.create", "default", "gateway", "gateway")]
+
+
+async def test_a_changed_configuration_is_told_and_a_refused_one(tmp_path: Path) -> None:
+    """What it was and what it is, as far as they differ, and without keys; or why it is not in force."""
+    async with FaultUpstream() as upstream:
+        config = one_route(upstream.base_url)
+        async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
+            await gateway.shareai("route", "add", "fresh", "p1/m1")
+            row = (await gateway.shareai("audit", "list", "--json", "--limit", "1")).json["rows"][0]
+            assert (row["action"], row["actor"], row["origin"]) == (
+                "config.change",
+                "gateway",
+                "configuration file",
+            )
+            assert row["subject"] == str(gateway.paths.config_file)
+            assert json.loads(row["before"]) == {"routes": {}}
+            after = json.loads(row["after"])
+            assert list(after) == ["routes"]
+            assert list(after["routes"]) == ["fresh"]
+            assert after["routes"]["fresh"]["targets"] == [{"target": "p1/m1", "weight": 1}]
+            gateway.paths.config_file.write_text(
+                config + '[providers.p1.headers]\nx-api = "sk-live-0123456789abcdef"\n'
+            )
+
+            async def is_told(action: str, count: int) -> bool:
+                return [one[0] for one in await told(tmp_path)].count(action) == count
+
+            await eventually(lambda: is_told("config.change", 2))
+            gateway.paths.config_file.write_text("[routes\n")
+            await eventually(lambda: is_told("config.refuse", 1))
+            gateway.paths.config_file.unlink()
+            await eventually(lambda: is_told("config.refuse", 2))
+            assert (await gateway.ask()).status_code == 200
+            exported = (await gateway.shareai("audit", "export")).out
+            assert "sk-live" not in exported
+            assert all(key not in exported for key in KEYS.values())
+            problems = [json.loads(line) for line in exported.splitlines()][-2:]
+            assert "is gone" in json.loads(problems[1]["after"])["problem"]
+            assert (await gateway.shareai("audit", "verify")).code == 0
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_an_export_is_verified_elsewhere(tmp_path: Path, running: bool) -> None:
+    """With hashes that anybody can compute; the file is private, and one that exists stays as it is."""
+    async with FaultUpstream() as upstream:
+        gateway = await RunningGateway.start(tmp_path, one_route(upstream.base_url), environ=KEYS)
+        if not running:
+            await gateway.stop()
+        for name in ("one", "two words", "three-ü\u2009-\u200b"):
+            await run_shareai(tmp_path, "key", "create", name)
+        file = tmp_path / "audit.jsonl"
+        outcome = await run_shareai(tmp_path, "audit", "export", str(file), "--json")
+        lines = file.read_text()
+        rows = [json.loads(line) for line in lines.splitlines()]
+        assert outcome.json == {"schema": 1, "file": str(file), "rows": len(rows), "head": rows[-1]["hash"]}
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert [one["hash"] for one in rows] == [hash_of(one) for one in rows]
+        assert [one["previous"] for one in rows] == ["0" * 64, *(one["hash"] for one in rows[:-1])]
+        assert (await run_shareai(tmp_path, "audit", "verify", "--json")).json["head"] == rows[-1]["hash"]
+        assert (await run_shareai(tmp_path, "audit", "export")).out == lines
+        again = await run_shareai(tmp_path, "audit", "export", str(file))
+        assert (again.code, "left as it is" in again.err, file.read_text()) == (2, True, lines)
+        await gateway.stop()
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_tampering_is_named_and_ends_with_1(tmp_path: Path, running: bool) -> None:
+    """Through the gateway as without one."""
+    async with FaultUpstream() as upstream:
+        gateway = await RunningGateway.start(tmp_path, one_route(upstream.base_url), environ=KEYS)
+        if not running:
+            await gateway.stop()
+        for name in ("one", "two", "three", "four"):
+            await run_shareai(tmp_path, "key", "create", name)
+        with closing(sqlite3.connect(gateway.paths.database)) as connection, connection:
+            for change in ("update", "delete"):
+                connection.execute(f"DROP TRIGGER audit_no_{change}")
+            connection.execute("UPDATE audit SET actor = x'ff' WHERE id = 2")
+            connection.execute("DELETE FROM audit WHERE id IN (3, 4)")
+        verdict = await run_shareai(tmp_path, "audit", "verify")
+        assert verdict.code == 1
+        assert [line.partition(":")[0] for line in verdict.out.splitlines()] == ["Row 2", "Rows 3 to 4"]
+        found = await run_shareai(tmp_path, "audit", "verify", "--json")
+        assert (found.code, found.json["whole"]) == (1, False)
+        assert [(one["first"], one["last"]) for one in found.json["faults"]] == [(2, 2), (3, 4)]
+        assert (await run_shareai(tmp_path, "audit", "list")).code == 0
+        await gateway.stop()
+
+
+async def test_an_export_has_every_row(tmp_path: Path) -> None:
+    """However many there are; they are asked for in portions."""
+    paths = find_paths({"SHAREAI_HOME": str(tmp_path)})
+    paths.make_state()
+    store = Store(paths.database)
+    for number in range(2 * PAGE + 1):
+        store.record(GATEWAY, "x", str(number))
+    store.close()
+    lines = (await run_shareai(tmp_path, "audit", "export")).out.splitlines()
+    assert [json.loads(line)["subject"] for line in lines] == [str(number) for number in range(2 * PAGE + 1)]
+
+
+async def test_who_asks_the_admin_api_cannot_write_what_no_name_is(tmp_path: Path) -> None:
+    """A header that steers terminals, or none at all, makes an unknown one; a name is bounded."""
+    async with FaultUpstream() as upstream:
+        config = one_route(upstream.base_url)
+        async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
+            found = find_gateway(gateway.paths)
+            assert found is not None
+            headers = {"Authorization": f"Bearer {found.token}"}
+            url = f"{found.address}/admin/v1"
+            async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
+                for number, actor in enumerate(("%1B[31m", "", "x" * 5000, "ann")):
+                    made = await client.post(
+                        f"{url}/keys", json={"name": f"k{number}"}, headers={"X-ShareAI-Actor": actor}
+                    )
+                    assert made.status_code == 200
+                for query in ("limit=-1", "limit=x", "since_ms=-1", "after=-1"):
+                    assert (await client.get(f"{url}/audit?{query}")).status_code == 400
+            actors = [actor for _, _, actor, _ in (await told(tmp_path))[1:]]
+            assert actors == ["unknown", "unknown", "x" * 300, "ann"]
+
+
+async def test_lists_say_what_there_is_not(tmp_path: Path) -> None:
+    """And what a command line has wrong."""
+    nothing = await run_shareai(tmp_path, "audit", "list")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "No changes yet.\n")
+    assert "whole: 0 rows" in (await run_shareai(tmp_path, "audit", "verify")).out
+    assert (await run_shareai(tmp_path, "audit", "export")).out == ""
+    for arguments in (("list", "--since", "x"), ("list", "--limit", "0"), ("export", "--json")):
+        assert (await run_shareai(tmp_path, "audit", *arguments)).code == 2, arguments
+    nowhere = await run_shareai(tmp_path, "audit", "export", str(tmp_path / "none" / "x.jsonl"))
+    assert (nowhere.code, "cannot be written" in nowhere.err) == (1, True)
