@@ -192,6 +192,24 @@ def test_another_beginning_is_found(store: Store, paths: Paths) -> None:
     assert named(paths) == [(1, 1)]
 
 
+def test_a_whole_chain_of_another_beginning_is_found(store: Store, paths: Paths) -> None:
+    """Also where the record of the end was rewritten with it."""
+    start = forged(paths, 1, previous="1" * 64)
+    tamper(paths, "DELETE FROM audit", start, "UPDATE audit_head SET last_id = 1")
+    tamper(paths, f"UPDATE audit_head SET hash = '{rows_of(paths)[0].hash}'")
+    assert named(paths) == [(1, 1)]
+
+
+@pytest.mark.parametrize("earlier", ["0" * 64, 1, 2])
+def test_a_row_that_skips_others_is_the_one_that_was_changed(
+    store: Store, paths: Paths, earlier: int | str
+) -> None:
+    """Those that it skips are not taken for inserted ones."""
+    previous = rows_of(paths)[earlier - 1].hash if isinstance(earlier, int) else earlier
+    tamper(paths, f"UPDATE audit SET previous = '{previous}' WHERE id = 4")
+    assert named(paths) == [(4, 4)]
+
+
 @pytest.mark.parametrize(
     ("which", "found"),
     [
