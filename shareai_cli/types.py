@@ -160,6 +160,15 @@ class RequestRow(Struct, frozen=True):
 
 DEFAULT_TEAM: Final = "default"
 
+AUTO: Final = "auto"
+"""The model that stands for a key's preferred ones."""
+
+LONGEST_MODEL: Final = 256
+"""Characters of what a client may ask for."""
+
+LATEST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, Unix milliseconds: dates go no further."""
+
 
 class KeySettings(Struct, frozen=True):
     """What a client's key is for."""

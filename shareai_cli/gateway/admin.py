@@ -28,6 +28,7 @@ from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
+    LATEST_MS,
     PLAIN_KEY,
     Actor,
     AuditVerdict,
@@ -45,9 +46,6 @@ PREFIX = "/admin/v1"
 
 LONGEST_OVERLAP_MS = 366 * 86_400_000
 """How long a key's former secret may stay valid, milliseconds."""
-
-LATEST_MS = 253_402_300_799_999
-"""The end of the year 9999, Unix milliseconds: dates go no further."""
 
 _ACTOR = ACTOR_HEADER.lower().encode()
 _LONGEST_ACTOR = 300

@@ -19,7 +19,7 @@ from shareai_cli.gateway.body import (
     required_array,
     required_string,
 )
-from shareai_cli.types import Attempt, Caller, Outcome, Target, Usage
+from shareai_cli.types import LONGEST_MODEL, Attempt, Caller, Outcome, Target, Usage
 from shareai_cli.wire.message import Request, Response
 
 Headers = list[tuple[bytes, bytes]]
@@ -33,9 +33,6 @@ JSON_LINE = b"content-type: application/json\r\n"
 
 CLIENT_LEFT = 499
 """The status in the accounts of a request whose client left before its reply (nginx's number)."""
-
-LONGEST_MODEL = 256
-"""Characters of a model's name."""
 
 
 Reply = Response

@@ -7,14 +7,12 @@ the name alone, so that a refusal tells nothing of what there is.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection
-from typing import Final, Protocol
+from typing import Protocol
 
 from shareai_cli.errors import ModelNotAllowed
 from shareai_cli.gateway.body import raw_string
 from shareai_cli.gateway.exchange import Exchange, Handler, Reply, Replying, Stage
-from shareai_cli.types import Caller
-
-AUTO: Final = "auto"
+from shareai_cli.types import AUTO, Caller
 
 
 class Models(Protocol):

@@ -8,14 +8,13 @@ from collections.abc import Collection
 from shareai_cli.config import Settings
 from shareai_cli.gateway.body import decode_fields, required_array, required_string
 from shareai_cli.gateway.current import Current
-from shareai_cli.gateway.exchange import LONGEST_MODEL
 from shareai_cli.gateway.models import Catalogue
 from shareai_cli.gateway.router import named_plan, offered_plan, unknown_model
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.strategies.explanation import explain
 from shareai_cli.gateway.strategies.picker import plan_board
 from shareai_cli.gateway.strategies.shape import Shape, shape_of
-from shareai_cli.types import NODE, Clock, RouteExplanation
+from shareai_cli.types import LONGEST_MODEL, NODE, Clock, RouteExplanation
 
 
 class RouteExplainer:

@@ -7,17 +7,9 @@ from typing import Final
 import msgspec
 
 from shareai_cli.errors import UsageError
-from shareai_cli.types import KeyInfo, KeySettings
+from shareai_cli.types import AUTO, LATEST_MS, LONGEST_MODEL, KeyInfo, KeySettings
 
 MOST_NAMES: Final = 100
-LONGEST_MODEL: Final = 256
-"""Characters of what may be asked for."""
-
-LATEST_MS: Final = 253_402_300_799_999
-"""The end of the year 9999, Unix milliseconds."""
-
-AUTO: Final = "auto"
-
 KEY_COLUMNS: Final = (
     "id, name, team, shown, created_ms, revoked_ms, allowed, preferences, expires_ms, rotated_ms, "
     "(SELECT MAX(until_ms) FROM former_digests WHERE key = keys.id)"

@@ -14,7 +14,7 @@ from shareai_cli.ledger.costs import Costs
 from shareai_cli.ledger.database import explain
 from shareai_cli.ledger.journal import Journal, Position
 from shareai_cli.ledger.mover import Mover
-from shareai_cli.ledger.pace import EAGER, GENTLE, PLENTY, Pace
+from shareai_cli.ledger.pace import EAGER, GENTLE, next_pace
 from shareai_cli.ledger.rush import Rush
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Writer:
             can_wait = not (self._settling or self._end)
             if self._rush.is_on(self._mover.unmoved_bytes()) and can_wait:
                 return True
-            pace = self._pace(GENTLE)
+            pace = next_pace(EAGER if self._end else GENTLE, self._mover.unmoved_bytes())
             while self._mover.move_next(pace):
                 moved = True
                 settling -= self._tell_settled()
@@ -127,7 +127,7 @@ class Writer:
                 if self._mover.caught_up and not self._end:
                     break  # what comes from now on is worth a batch only in a while
                 time.sleep(pace.pause)
-                pace = self._pace(pace)
+                pace = next_pace(EAGER if self._end else pace, self._mover.unmoved_bytes())
             self.problem = None
             self._rush.moved(self._mover.unmoved_bytes())
         except Exception as error:  # whatever it is, requests go on, and the next round tries again
@@ -135,11 +135,6 @@ class Writer:
         for _ in range(settling):
             self._settling.popleft().tell()
         return moved
-
-    def _pace(self, former: Pace) -> Pace:
-        """Return how to go on: once eager, until nothing waits, as a gentle pace might never catch up."""
-        is_eager = former is EAGER or self._end or self._mover.unmoved_bytes() > PLENTY
-        return EAGER if is_eager else GENTLE
 
     def _sync_when_due(self) -> None:
         now = time.monotonic()
