@@ -274,6 +274,87 @@ class AuditVerdict(Struct, frozen=True):
     faults: tuple[AuditFault, ...]
 
 
+LimitScope = Literal["organization", "team", "key", "route", "target"]
+"""What limits can stand on."""
+
+Window = Literal["second", "minute", "hour", "day"]
+BudgetPeriod = Literal["day", "week", "month", "total"]
+"""Days, weeks (from Monday) and months are those of UTC."""
+
+
+class RateLimit(Struct, frozen=True):
+    """How many requests, or tokens, may come within any stretch of time of this length."""
+
+    measure: Literal["requests", "tokens"]
+    window: Window
+    most: int
+
+    @property
+    def name(self) -> str:
+        """`requests_per_minute` and the like, as configuration, commands and errors write it."""
+        return f"{self.measure}_per_{self.window}"
+
+
+class Budget(Struct, frozen=True):
+    """How much money may be spent within a period."""
+
+    period: BudgetPeriod
+    nano: int
+    """Nano-dollars."""
+    soft: bool = False
+    """Whether it only warns when it is used up."""
+
+    @property
+    def name(self) -> str:
+        """`budget_per_month`, `soft_budget_per_month` and the like; in all, `budget_total`."""
+        soft = "soft_" if self.soft else ""
+        return f"{soft}budget_total" if self.period == "total" else f"{soft}budget_per_{self.period}"
+
+
+class Limits(Struct, frozen=True):
+    """Everything that limits a subject; each limit's name is there once."""
+
+    rates: tuple[RateLimit, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    concurrent: int | None = None
+    """Requests under way at a time; written `concurrent_requests`."""
+
+
+NO_LIMITS: Final = Limits()
+
+
+class Subject(Struct, frozen=True):
+    """What limits stand on: the organization, or one of the others by its name."""
+
+    scope: LimitScope
+    name: str = ""
+    """Empty for the organization; a target's is `provider/model`."""
+    keys: tuple[int, ...] = ()
+    """Of a key: its number, then those of the keys that were minted from it, whose use counts as its own."""
+
+    @property
+    def label(self) -> str:
+        """`organization`, `team/dev`, `target/openai/gpt-5-mini`, as commands and errors write it."""
+        return f"{self.scope}/{self.name}" if self.name else self.scope
+
+
+class LimitUse(Struct, frozen=True):
+    """How much of a limit is used just now. Money is in nano-dollars."""
+
+    subject: str
+    """See `Subject.label`."""
+    limit: str
+    """`requests_per_minute`, `concurrent_requests`, `budget_per_month` and the like."""
+    most: int
+    used: int
+    """Settled: what ended requests took, and of requests and concurrency what was admitted."""
+    reserved: int = 0
+    """What requests under way may still take, of tokens and money."""
+    soft: bool = False
+    resets_ms: int | None = None
+    """When all of it is free again if nothing more comes, or the budget's period ends; None for never."""
+
+
 Grouping = Literal["model", "route", "target", "key", "day"]
 """What a report can be grouped by."""
 
