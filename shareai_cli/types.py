@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 Clock = Callable[[], float]
 """Seconds that only grow (`time.monotonic` unless a test injects its own)."""
@@ -21,6 +21,15 @@ NODE = "node"
 """The provider name under which this machine's own models are targets: `node/<model>`."""
 
 DEMO_MODEL = "shareai-demo"
+
+Preference = Literal["own", "cloud"]
+"""Which targets come first, whatever the strategy: this person's machines, or all others."""
+
+WrittenLimits = Mapping[str, int | str]
+"""Limits by their names, as a person writes them: `{"requests_per_minute": 60, "budget_total": "50 USD"}`."""
+
+LimitChanges = Mapping[str, int | str | None]
+"""The same, of those that are to become otherwise; None takes one away."""
 
 
 class Caller(Struct, frozen=True):
@@ -34,6 +43,9 @@ class Caller(Struct, frozen=True):
     preferences: tuple[str, ...] = ()
     expires_ms: int | None = None
     """When what was presented is no longer valid."""
+    prefer: Preference | None = None
+    ancestors: tuple[int, ...] = ()
+    """The ids of the keys that it was minted from, the nearest first."""
 
 
 class Target(Struct, frozen=True):
@@ -179,10 +191,26 @@ class KeySettings(Struct, frozen=True):
     preferences: tuple[str, ...] = ()
     """What the model `auto` means: the first of these that can serve."""
     expires_ms: int | None = None
+    prefer: Preference | None = None
+    """Which targets come first for it, before what a route itself prefers."""
+    may_mint: bool = False
+    """Whether it may make keys itself, none of which is for more than it is."""
+    limits: WrittenLimits = {}
 
 
 PLAIN_KEY: Final = KeySettings()
 """For everything, for good."""
+
+
+class KeyChanges(Struct, frozen=True, omit_defaults=True):
+    """What is to become otherwise of a key that there is; what is not said stays. See `KeySettings`."""
+
+    allowed: tuple[str, ...] | UnsetType = UNSET
+    preferences: tuple[str, ...] | UnsetType = UNSET
+    expires_ms: int | None | UnsetType = UNSET
+    prefer: Preference | None | UnsetType = UNSET
+    may_mint: bool | UnsetType = UNSET
+    limits: LimitChanges | UnsetType = UNSET
 
 
 class KeyInfo(Struct, frozen=True):
@@ -203,6 +231,23 @@ class KeyInfo(Struct, frozen=True):
     """When its secret was last replaced."""
     former_until_ms: int | None = None
     """Until when a secret of before is valid beside it."""
+    prefer: Preference | None = None
+    may_mint: bool = False
+    limits: WrittenLimits = {}
+    parent: int | None = None
+    """The id of the key that it was minted from."""
+
+
+class TeamInfo(Struct, frozen=True):
+    """A team, to which keys belong."""
+
+    id: int
+    name: str
+    created_ms: int
+    removed_ms: int | None = None
+    limits: WrittenLimits = {}
+    keys: int = 0
+    """How many of its keys are not revoked."""
 
 
 class NodeInfo(Struct, frozen=True):
@@ -230,7 +275,7 @@ class Actor(Struct, frozen=True):
     name: str
     """The operating system's user, as the command says it; "gateway" for what nobody asked for."""
     origin: str
-    """"command", "admin API", "configuration file", "gateway"."""
+    """"command", "admin API", "public API" (a key that mints), "configuration file", "gateway"."""
 
 
 GATEWAY: Final = Actor("gateway", "gateway")
@@ -355,7 +400,7 @@ class LimitUse(Struct, frozen=True):
     """When all of it is free again if nothing more comes, or the budget's period ends; None for never."""
 
 
-Grouping = Literal["model", "route", "target", "key", "day"]
+Grouping = Literal["model", "route", "target", "key", "team", "day"]
 """What a report can be grouped by."""
 
 

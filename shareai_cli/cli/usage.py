@@ -32,7 +32,7 @@ _COLUMNS = (
 def usage(
     context: typer.Context,
     by: Annotated[
-        Literal["model", "route", "target", "key", "day"] | None, typer.Option("--by", help="Group by this.")
+        Literal["model", "route", "target", "key", "team", "day"] | None, typer.Option("--by", help="Group by this.")
     ] = None,
     since: Annotated[
         str | None,
@@ -41,7 +41,7 @@ def usage(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """Report requests, tokens and costs, in all or by model, route, target, key or day.
+    """Report requests, tokens and costs, in all or by model, route, target, key, team or day.
 
     PROMPT, CACHED, ANSWER and THINKING are tokens, FIRST and TIME the mean times to the first token and in
     all. A cost marked ~ holds estimates; requests whose cost is not known are counted as UNPRICED.

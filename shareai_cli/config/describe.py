@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from shareai_cli.config.egress import Proxy
+from shareai_cli.config.limits import write_limits
 from shareai_cli.config.settings import (
     Conditions,
     Header,
@@ -38,6 +39,7 @@ def describe(settings: Settings) -> dict[str, Any]:
             "context": settings.local.context,
             "threads": settings.local.threads,
         },
+        "limits": {subject.label: write_limits(one) for subject, one in settings.limits.items()},
     }
 
 

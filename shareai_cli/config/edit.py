@@ -13,44 +13,36 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Array, InlineTable
+from tomlkit.items import Array
 
-from shareai_cli.config.load import load_text
-from shareai_cli.config.lock import locked
-from shareai_cli.config.preset import Preset
+from shareai_cli.config.document import (
+    Document,
+    array_of,
+    extend,
+    inner_table,
+    new_entry,
+    prune,
+    put,
+    remove,
+    section_of,
+    unknown,
+)
+from shareai_cli.config.limiting import SECTIONS
+from shareai_cli.config.limits import changed_limits, write_limits
 from shareai_cli.config.provider import name_problem
-from shareai_cli.config.reading import decode, read_bytes, shown
-from shareai_cli.config.sections import ROUTE_NAME
-from shareai_cli.config.settings import Preference, RouteTarget, Settings, Strategy
-from shareai_cli.errors import ConfigurationError, StateError, UsageError
+from shareai_cli.config.reading import shown
+from shareai_cli.config.rewriting import Rewriter
+from shareai_cli.config.sections import ROUTE_NAME, parse_target
+from shareai_cli.config.settings import RouteTarget, Settings, Strategy
+from shareai_cli.errors import UsageError
 from shareai_cli.nearest import nearest
-from shareai_cli.paths import absolute, make_private_folder
-from shareai_cli.secrets import SecretReference, write_private
-from shareai_cli.types import NODE, Target
-
-_ATTEMPTS = 5
-"""How often a change is made anew because a person, who knows no lock, changed the file meanwhile."""
-
-Document = tomlkit.TOMLDocument
+from shareai_cli.paths import absolute
+from shareai_cli.secrets import SecretReference
+from shareai_cli.types import NO_LIMITS, NODE, LimitChanges, Preference, Subject, Target
 
 
-class Editor:
+class Editor(Rewriter):
     """Changes one configuration file."""
-
-    def __init__(self, file: Path, environ: Mapping[str, str], presets: Mapping[str, Preset]) -> None:
-        self._file = absolute(file)
-        self._environ = environ
-        self._presets = presets
-        self._has_written = False
-
-    @property
-    def has_written(self) -> bool:
-        """Whether the file was changed."""
-        return self._has_written
-
-    def __repr__(self) -> str:
-        return f"<Editor {self._file}>"
 
     def add_provider(
         self,
@@ -123,7 +115,8 @@ class Editor:
                     f"The provider '{name}' is a target of {', '.join(using[:10])}.",
                     hint=f"shareai route remove {using[0]}",
                 )
-            _remove(document, "providers", name, "provider")
+            remove(document, "providers", name, "provider")
+            _forget_limits(document, "targets", lambda target: target.partition("/")[0] == name)
 
         return self._change(change)
 
@@ -142,11 +135,11 @@ class Editor:
             providers = self._check(tomlkit.dumps(document)).providers
             for one in targets:
                 _known_provider(one.target.provider, providers)
-            routes = _section(document, "routes")
-            entry = routes[name] if name in routes else _entry(routes)
+            routes = section_of(document, "routes")
+            entry = routes[name] if name in routes else new_entry(routes)
             entry["strategy"] = strategy
-            _set(entry, "prefer", prefer)
-            _set(entry, "private", private or None)
+            put(entry, "prefer", prefer)
+            put(entry, "private", private or None)
             entry["targets"] = _targets(targets)
             if name not in routes:
                 routes[name] = entry
@@ -156,8 +149,40 @@ class Editor:
         return self._change(change)
 
     def remove_route(self, name: str) -> Settings:
-        """Take a route out."""
-        return self._change(lambda document: _remove(document, "routes", name, "route"))
+        """Take a route out, and its limits."""
+
+        def change(document: Document) -> None:
+            remove(document, "routes", name, "route")
+            _forget_limits(document, "routes", lambda route: route == name)
+
+        return self._change(change)
+
+    def set_limits(self, subject: Subject, changes: LimitChanges) -> Settings:
+        """Set limits of the organization, a route or a target, and take those away that are None.
+
+        Raises `UsageError` for a limit that cannot be, one to take away that is not there, or a route or
+        provider that is not declared.
+        """
+        path = (
+            ["limits", SECTIONS[subject.scope], subject.name] if subject.name else ["limits", subject.scope]
+        )
+
+        def change(document: Document) -> None:
+            settings = self._check(tomlkit.dumps(document))
+            if subject.scope == "route" and subject.name not in settings.routes:
+                raise unknown("route", subject.name, settings.routes)
+            if subject.scope == "target":
+                _known_provider(parse_target(subject.name).provider, settings.providers)
+            former = write_limits(settings.limits.get(subject, NO_LIMITS))
+            changed = changed_limits(former, changes)
+            table: Any = document
+            for depth, key in enumerate(path, 1):
+                table = inner_table(table, key, is_last=depth == len(path))
+            for name in changes:
+                put(table, name, changed.get(name))
+            prune(document, path)
+
+        return self._change(change)
 
     def add_local_models(self, models: Mapping[Path, str | None]) -> Settings:
         """Declare GGUF files that this machine serves, each under a name; None means the file's.
@@ -189,21 +214,9 @@ class Editor:
                     f"The model '{name}' is a target of {', '.join(using[:10])}.",
                     hint=f"shareai route remove {using[0]}",
                 )
-            del _array(document["local"], "models")[names.index(name)]
+            del array_of(document["local"], "models")[names.index(name)]
 
         return self._change(change)
-
-    def apply(self, change: Callable[[Document], None]) -> Settings:
-        """Make a change of the caller's own, which may be called more than once."""
-        return self._change(change)
-
-    def preview(self, change: Callable[[Document], None]) -> tuple[str, str]:
-        """Return the file's text as it is and as a change would leave it, writing nothing."""
-        text = decode(self._file, self._read() or b"")
-        self._check(text)
-        changed = self._changed(text, change)
-        self._check(changed)
-        return text, changed
 
     def _addition(
         self,
@@ -218,9 +231,9 @@ class Editor:
             raise UsageError(f"{shown(name)}: {problem}")
 
         def change(document: Document) -> None:
-            providers = _section(document, "providers")
+            providers = section_of(document, "providers")
             known = name in providers
-            entry = providers[name] if known else _entry(providers)
+            entry = providers[name] if known else new_entry(providers)
             if known and base_url is not None and entry.get("base_url", base_url) != base_url:
                 raise UsageError(
                     f"The provider '{name}' is declared already, at another address.",
@@ -235,7 +248,7 @@ class Editor:
             if keys is not None:
                 former = self._check(tomlkit.dumps(document)).providers[name].keys if known else ()
                 implied = () if "keys" in entry else former
-                _extend(entry, "keys", [key.name for key in (*implied, *keys)])
+                extend(entry, "keys", [key.name for key in (*implied, *keys)])
             if not known:
                 providers[name] = entry
 
@@ -245,11 +258,11 @@ class Editor:
         """Return a provider's keys and the list that names them, made where the preset implies them."""
         providers = document.get("providers", {})
         if name not in providers:
-            raise _unknown("provider", name, providers)
+            raise unknown("provider", name, providers)
         keys = self._check(tomlkit.dumps(document)).providers[name].keys
         if "keys" not in providers[name]:
-            _extend(providers[name], "keys", [key.name for key in keys])
-        return keys, _array(providers[name], "keys")
+            extend(providers[name], "keys", [key.name for key in keys])
+        return keys, array_of(providers[name], "keys")
 
     def _declare(self, document: Document, path: Path, name: str | None) -> None:
         declared = self._check(tomlkit.dumps(document)).local.models
@@ -266,7 +279,7 @@ class Editor:
             raise UsageError(
                 f"{NODE}/{chosen} is another file already.", hint="shareai model add PATH --name OTHER"
             )
-        models = _array(_section(document, "local"), "models")
+        models = array_of(section_of(document, "local"), "models")
         if chosen == path.stem:
             models.append(str(path))
             return
@@ -275,106 +288,6 @@ class Editor:
         item = tomlkit.inline_table()
         item.update({"path": str(path), "name": chosen})
         models.append(item)
-
-    def _check(self, text: str) -> Settings:
-        return load_text(text, self._file, self._environ, self._presets)
-
-    def _change(self, change: Callable[[Document], None]) -> Settings:
-        self._read()  # what cannot be read is said before a lock is made beside it
-        with locked(self._file.resolve()):
-            return self._change_locked(change)
-
-    def _change_locked(self, change: Callable[[Document], None]) -> Settings:
-        for _ in range(_ATTEMPTS):
-            before = self._read()
-            text = decode(self._file, before or b"")
-            self._check(text)  # a broken file is reported as it stands, and never made worse
-            changed = self._changed(text, change)
-            settings = self._check(changed)
-            if changed == text and before is not None:
-                return settings
-            if self._read() == before:
-                self._write(changed)
-                self._has_written = True
-                return settings
-        raise StateError(f"{self._file} is being changed by another program.", hint="Try again.")
-
-    def _changed(self, text: str, change: Callable[[Document], None]) -> str:
-        try:
-            document = tomlkit.parse(text)
-            change(document)
-            return tomlkit.dumps(document)
-        except (TOMLKitError, TypeError, AttributeError) as error:
-            raise ConfigurationError(
-                f"{self._file} is written in a way that this command cannot change.",
-                hint=f"Edit it by hand ({type(error).__name__}).",
-            ) from error
-
-    def _read(self) -> bytes | None:
-        try:
-            return read_bytes(self._file)
-        except FileNotFoundError:
-            return None
-
-    def _write(self, text: str) -> None:
-        file = self._file.resolve()  # a link stays one
-        make_private_folder(file.parent)
-        try:
-            write_private(file, text)
-        except OSError as error:
-            raise StateError(f"{file} cannot be written: {error.strerror or error}.") from None
-
-
-def _section(document: Document, name: str) -> Any:
-    """Return a table of the document, made where there is none."""
-    if name not in document:
-        document[name] = tomlkit.table(is_super_table=name != "local")
-    return document[name]
-
-
-def _entry(section: object) -> Any:
-    """Return an empty table of the kind that the section takes."""
-    return tomlkit.inline_table() if isinstance(section, InlineTable) else tomlkit.table()
-
-
-def _set(table: Any, key: str, value: object) -> None:
-    """Set a key, or take it out where the value is None."""
-    if value is not None:
-        table[key] = value
-    elif key in table:
-        del table[key]
-
-
-def _extend(table: Any, key: str, texts: Sequence[str]) -> None:
-    array = _array(table, key)
-    for text in texts:
-        if text not in array:
-            array.append(text)
-
-
-def _array(table: Any, key: str) -> Array:
-    """Return a list of a table's, made where there is none; the check before has refused what is none."""
-    if key not in table:
-        table[key] = tomlkit.array()
-    array = table[key]
-    if not isinstance(array, Array):
-        raise TypeError
-    return array
-
-
-def _remove(document: Document, section: str, name: str, noun: str) -> None:
-    table: Mapping[str, object] = document.get(section, {})
-    if name not in table:
-        raise _unknown(noun, name, table)
-    del document[section][name]
-
-
-def _unknown(noun: str, name: str, known: Mapping[str, object]) -> UsageError:
-    near = nearest(name, known)
-    return UsageError(
-        f"There is no {noun} {shown(name)} in the configuration.",
-        hint=f"Did you mean {near}?" if near else f"shareai {noun} list",
-    )
 
 
 def _place(name: str, keys: Sequence[SecretReference], key: SecretReference) -> int:
@@ -411,3 +324,12 @@ def _targets(targets: Sequence[RouteTarget]) -> Array:
     if len(targets) > 2:
         array.multiline(True)
     return array
+
+
+def _forget_limits(document: Document, section: str, is_gone: Callable[[str], bool]) -> None:
+    """Take out the limits of what is no longer declared."""
+    tables = document.get("limits", {}).get(section, {})
+    for name in [name for name in tables if is_gone(name)]:
+        del document["limits"][section][name]
+    if section in document.get("limits", {}):
+        prune(document, ["limits", section])

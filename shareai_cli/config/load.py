@@ -8,13 +8,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from shareai_cli.config.address import HIGHEST_PORT, is_host
+from shareai_cli.config.limiting import read_limiting
 from shareai_cli.config.network import read_network
 from shareai_cli.config.preset import Preset
 from shareai_cli.config.provider import preset_provider, read_provider
 from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
 from shareai_cli.config.routes import read_route
 from shareai_cli.config.sections import MOST_NAMED, read_local, read_server
-from shareai_cli.config.settings import NetworkSettings, ProviderSettings, Settings
+from shareai_cli.config.settings import NetworkSettings, ProviderSettings, RouteSettings, Settings
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import Paths, absolute
 
@@ -59,9 +60,7 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
     """
     source = Source(file, text)
     values = parse(file, text)
-    if "limits" in values:
-        raise source.error(("limits",), "limits come in a later version.", hint="Remove [limits] for now.")
-    root = Table(source, (), values, ("server", "network", "providers", "routes", "local"))
+    root = Table(source, (), values, ("server", "network", "providers", "routes", "local", "limits"))
     network = read_network(root, source)
     variables: tuple[str, ...] = ()
     providers: Mapping[str, ProviderSettings] = root.tables(
@@ -71,14 +70,16 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
     )
     if not root.has("providers"):
         providers, variables = _discover(environ, presets, network)
+    routes: Mapping[str, RouteSettings] = root.tables(
+        "routes", lambda name, item: read_route(source, name, item, providers), most=MOST_NAMED
+    )
     return Settings(
         server=read_server(root),
         network=network,
         providers=providers,
-        routes=root.tables(
-            "routes", lambda name, item: read_route(source, name, item, providers), most=MOST_NAMED
-        ),
+        routes=routes,
         local=read_local(root, source),
+        limits=read_limiting(root, source, routes, providers),
         source=file,
         discovered=variables,
     )

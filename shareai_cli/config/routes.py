@@ -15,7 +15,6 @@ from shareai_cli.config.settings import (
     PLAIN,
     Conditions,
     OwnPrice,
-    Preference,
     ProviderSettings,
     RouteSettings,
     RouteTarget,
@@ -24,7 +23,7 @@ from shareai_cli.config.settings import (
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.nearest import nearest
 from shareai_cli.secrets import looks_like_key
-from shareai_cli.types import NODE
+from shareai_cli.types import NODE, Preference
 
 MOST_TARGETS: Final = 2_000
 MOST_TOKENS: Final = 1 << 30

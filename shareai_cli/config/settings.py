@@ -11,12 +11,9 @@ from msgspec import UNSET, Struct, UnsetType, field
 from shareai_cli.config.egress import Authority, Egress, Proxy
 from shareai_cli.config.preset import KeyStyle
 from shareai_cli.secrets import Secret, SecretReference
-from shareai_cli.types import LocalModel, Target
+from shareai_cli.types import Limits, LocalModel, Preference, Subject, Target
 
 Strategy = Literal["priority", "weighted", "cheapest", "fastest", "least-busy", "sticky"]
-
-Preference = Literal["own", "cloud"]
-"""Which targets come first, whatever the strategy: this person's machines, or all others."""
 
 PLAIN: Final = ("priority", "weighted")
 """Strategies that go by the configuration alone."""
@@ -202,6 +199,8 @@ class Settings(Struct, frozen=True):
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     routes: Mapping[str, RouteSettings] = field(default_factory=dict)
     local: LocalSettings = LocalSettings()
+    limits: Mapping[Subject, Limits] = field(default_factory=dict)
+    """Of the organization, routes and targets; those of teams and keys are in the accounts."""
     source: Path | None = None
     """The file that was read; None where there is none."""
     discovered: tuple[str, ...] = ()

@@ -51,13 +51,13 @@ class HourlySums:
     """What one batch adds. A request counts once in each of `DIMENSIONS`."""
 
     def __init__(self) -> None:
-        self._parts: dict[tuple[int, int, int, int], _Numbers] = {}
+        self._parts: dict[tuple[int, int, int, int, int], _Numbers] = {}
 
     def add(self, row: Row) -> None:
         """Count a row in."""
-        (request, time_ms, key, _, route, target, _, _, _, outcome, _, prompt, cached, cache_write,
+        (request, time_ms, key, team, route, target, _, _, _, outcome, _, prompt, cached, cache_write,
          completion, reasoning, estimated, cost, basis, first_us, total_us) = row[:21]  # fmt: skip
-        place = (time_ms // HOUR_MS, route, target, key)
+        place = (time_ms // HOUR_MS, route, target, key, team)
         numbers = self._parts.get(place)
         if numbers is None:
             numbers = self._parts[place] = [0] * len(SUMS) + [request, request]

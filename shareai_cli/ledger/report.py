@@ -1,4 +1,4 @@
-"""What was used, and what it cost: sums over the accounts, by model, route, target, key or day."""
+"""What was used, and what it cost: sums over the accounts, by model, route, target, key, team or day."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final
 
 from shareai_cli.ledger.database import connect_reader, understood
 from shareai_cli.ledger.store import Store
-from shareai_cli.ledger.sums import HOUR_MS, SUMS, sums_by_hour, sums_by_name, sums_within_hour
+from shareai_cli.ledger.sums import DIMENSIONS, HOUR_MS, SUMS, sums_by_hour, sums_by_name, sums_within_hour
 from shareai_cli.paths import Paths
 from shareai_cli.types import Grouping, UsageReport, UsageSums
 
-_DIMENSIONS: Final = {"model": "target", "target": "target", "route": "route", "key": "key"}
+_DIMENSIONS: Final = {"model": "target", "target": "target", "route": "route", "key": "key", "team": "team"}
 _FIRST_HOUR: Final = -(1 << 40)
 _LAST_HOUR: Final = 1 << 40
 
@@ -76,9 +76,9 @@ def _within_hour(
 
 def _names(connection: sqlite3.Connection, by: Grouping) -> dict[int, str]:
     """Return what the numbers of a group stand for; of a key made again under its name, both have it."""
-    if by == "route":
-        return dict(connection.execute("SELECT id, name FROM names WHERE id IN (SELECT DISTINCT name "
-                                       "FROM hourly WHERE dimension = 1)").fetchall())  # fmt: skip
+    if by in ("route", "team"):
+        named = "SELECT id, name FROM names WHERE id IN (SELECT DISTINCT name FROM hourly WHERE dimension = ?)"
+        return dict(connection.execute(named, (DIMENSIONS[by],)).fetchall())
     if by == "key":
         return dict(connection.execute("SELECT id, name FROM keys").fetchall())
     names = dict(connection.execute("SELECT id, name FROM targets").fetchall())

@@ -1,6 +1,6 @@
 """What reports add up: sums over hourly sums, and over rows where an hour is only in part asked for.
 
-`hourly` holds the sums of each hour by route, by target and by key, kept in the transaction that writes the
+`hourly` holds the sums of each hour by route, target, key and team, kept in the transaction that writes the
 rows, so a report reads some thousand sums instead of a million rows, and parts of an hour from the rows
 themselves: `hours` tells which requests are an hour's.
 """
@@ -14,7 +14,7 @@ from shareai_cli.types import CostBasis, Outcome
 
 HOUR_MS: Final = 3_600_000
 
-DIMENSIONS: Final = {"route": 1, "target": 2, "key": 3}
+DIMENSIONS: Final = {"route": 1, "target": 2, "key": 3, "team": 4}
 """What hourly sums are kept by: columns of `requests`, and their numbers in `hourly`."""
 
 SUMS: Final = {

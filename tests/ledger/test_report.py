@@ -77,6 +77,7 @@ def name_of(by: Grouping, zone: tzinfo) -> Callable[[Closed], str]:
         "route": lambda entry: entry.route,
         "target": target_of,
         "key": lambda entry: KEYS[entry.caller_key],
+        "team": lambda entry: entry.team,
         "day": lambda entry: datetime.fromtimestamp(entry.time_ms / 1000, zone).date().isoformat(),
     }
     return ways[by]
@@ -112,7 +113,7 @@ def summed(name: str, entries: list[Closed]) -> UsageSums:
     )
 
 
-GROUPINGS: list[Grouping] = ["model", "route", "target", "key", "day"]
+GROUPINGS: list[Grouping] = ["model", "route", "target", "key", "team", "day"]
 
 
 def test_reports_are_what_adding_up_the_requests_gives(paths: Paths) -> None:
