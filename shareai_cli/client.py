@@ -34,14 +34,19 @@ from shareai_cli.types import (
     AuditVerdict,
     CacheUse,
     Grouping,
+    KeyChanges,
     KeyInfo,
     KeySettings,
+    LimitChanges,
+    LimitUse,
     ModelListing,
     NodeInfo,
     NodeRegistration,
     RequestRow,
     RouteExplanation,
+    TeamInfo,
     UsageReport,
+    WrittenLimits,
 )
 
 PREFIX: Final = "/admin/v1"
@@ -114,6 +119,8 @@ class Status(Struct, frozen=True):
     ledger_problem: str | None
     ledger_waiting: int
     """Entries that wait in memory because the disk refuses them."""
+    limits: tuple[LimitUse, ...] = ()
+    """How much of each limit is used."""
 
 
 class Admin(Protocol):
@@ -128,8 +135,23 @@ class Admin(Protocol):
     def rotate_key(self, name: str, overlap_ms: int) -> NewKey:
         """Give a key another secret; the one of before is valid for that long; may raise `UsageError`."""
 
+    def change_key(self, name: str, changes: KeyChanges) -> KeyInfo:
+        """Change what a key is for; may raise `UsageError`."""
+
     def revoke_key(self, name: str) -> KeyInfo:
-        """Make a key invalid at once; `UsageError` where there is none of that name."""
+        """Make a key, and those minted from it, invalid at once; `UsageError` where there is none such."""
+
+    def list_teams(self) -> Sequence[TeamInfo]:
+        """Return the teams that there are, the newest last."""
+
+    def create_team(self, name: str, limits: WrittenLimits) -> TeamInfo:
+        """Make a team; `UsageError` where the name is taken or cannot be one, or a limit cannot be."""
+
+    def change_team(self, name: str, limits: LimitChanges) -> TeamInfo:
+        """Set limits of a team, and take those away that are None; may raise `UsageError`."""
+
+    def remove_team(self, name: str) -> TeamInfo:
+        """Remove a team without valid keys; may raise `UsageError`."""
 
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """Report the accounts, in all and grouped."""
@@ -209,6 +231,10 @@ class _Keys(Struct):
     keys: list[KeyInfo]
 
 
+class _Teams(Struct):
+    teams: list[TeamInfo]
+
+
 class _Caches(Struct):
     caches: list[CacheUse]
 
@@ -283,9 +309,32 @@ class HttpAdmin:
         path = f"/keys/{quote(name, safe='')}{ROTATION}"
         return self._ask("POST", path, NewKey, content=msgspec.json.encode({"overlap_ms": overlap_ms}))
 
+    def change_key(self, name: str, changes: KeyChanges) -> KeyInfo:
+        """See `Admin`."""
+        path = f"/keys/{quote(name, safe='')}"
+        return self._ask("PATCH", path, KeyInfo, content=msgspec.json.encode(changes))
+
     def revoke_key(self, name: str) -> KeyInfo:
         """See `Admin`."""
         return self._ask("DELETE", f"/keys/{quote(name, safe='')}", KeyInfo)
+
+    def list_teams(self) -> Sequence[TeamInfo]:
+        """See `Admin`."""
+        return self._ask("GET", "/teams", _Teams).teams
+
+    def create_team(self, name: str, limits: WrittenLimits) -> TeamInfo:
+        """See `Admin`."""
+        content = msgspec.json.encode({"name": name, "limits": limits})
+        return self._ask("POST", "/teams", TeamInfo, content=content)
+
+    def change_team(self, name: str, limits: LimitChanges) -> TeamInfo:
+        """See `Admin`."""
+        path = f"/teams/{quote(name, safe='')}"
+        return self._ask("PATCH", path, TeamInfo, content=msgspec.json.encode({"limits": limits}))
+
+    def remove_team(self, name: str) -> TeamInfo:
+        """See `Admin`."""
+        return self._ask("DELETE", f"/teams/{quote(name, safe='')}", TeamInfo)
 
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """See `Admin`."""

@@ -6,6 +6,7 @@
     │   │   └── ContextTooLong       400
     │   ├── UnknownModel             404
     │   ├── UnknownPath              404
+    │   ├── UnknownKey               404
     │   ├── MethodNotAllowed         405
     │   ├── RequestTimeout           408
     │   ├── RequestTooLarge          413
@@ -123,6 +124,13 @@ class UnknownPath(RequestError):
 
     status = 404
     code = "unknown_url"
+
+
+class UnknownKey(RequestError):
+    """A key that mints asks for one that it has not minted."""
+
+    status = 404
+    code = "key_not_found"
 
 
 class MethodNotAllowed(RequestError):

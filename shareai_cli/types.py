@@ -46,6 +46,8 @@ class Caller(Struct, frozen=True):
     prefer: Preference | None = None
     ancestors: tuple[int, ...] = ()
     """The ids of the keys that it was minted from, the nearest first."""
+    bounds: tuple[tuple[str, ...], ...] = ()
+    """What those may use, as `allowed`: it may use nothing that one of them may not."""
 
 
 class Target(Struct, frozen=True):
@@ -207,8 +209,8 @@ class KeyChanges(Struct, frozen=True, omit_defaults=True):
 
     allowed: tuple[str, ...] | UnsetType = UNSET
     preferences: tuple[str, ...] | UnsetType = UNSET
-    expires_ms: int | None | UnsetType = UNSET
-    prefer: Preference | None | UnsetType = UNSET
+    expires_ms: int | UnsetType | None = UNSET
+    prefer: Preference | UnsetType | None = UNSET
     may_mint: bool | UnsetType = UNSET
     limits: LimitChanges | UnsetType = UNSET
 

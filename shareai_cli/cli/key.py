@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.completion import known
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import Invocation, invocation
+from shareai_cli.cli.times import day
 from shareai_cli.errors import UsageError
 from shareai_cli.nearest import nearest
 
@@ -106,11 +106,11 @@ def show(context: typer.Context, name: ValidNameArgument, as_json: JsonOption = 
             ("Team", key.team),
             ("May use", ", ".join(key.allowed) or "everything"),
             ("auto means", ", ".join(key.preferences) or "-"),
-            ("Created", _day(key.created_ms)),
-            ("Rotated", _day(key.rotated_ms)),
-            ("Expires", _day(key.expires_ms)),
-            ("Former one valid until", _day(key.former_until_ms)),
-            ("Revoked", _day(key.revoked_ms)),
+            ("Created", day(key.created_ms)),
+            ("Rotated", day(key.rotated_ms)),
+            ("Expires", day(key.expires_ms)),
+            ("Former one valid until", day(key.former_until_ms)),
+            ("Revoked", day(key.revoked_ms)),
         ],
     )
 
@@ -147,7 +147,7 @@ def rotate(
     print_line(made.key)
     note(
         "Keep it: it is stored hashed and cannot be shown again. The former one is "
-        + (f"valid until {_day(made.info.former_until_ms)}." if seconds else "no longer valid.")
+        + (f"valid until {day(made.info.former_until_ms)}." if seconds else "no longer valid.")
     )
 
 
@@ -170,9 +170,9 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
                     one.name,
                     one.team,
                     one.shown,
-                    _day(one.created_ms),
-                    _day(one.expires_ms),
-                    _day(one.revoked_ms),
+                    day(one.created_ms),
+                    day(one.expires_ms),
+                    day(one.revoked_ms),
                 )
                 for one in keys
             ],
@@ -243,9 +243,3 @@ def _print_new(made: NewKey) -> None:
 def _argument(name: str) -> str:
     """Return a name as a shell and this command line take it."""
     return f"{'-- ' if name.startswith('-') else ''}{shlex.quote(name)}"
-
-
-def _day(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return "-"
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(milliseconds / 1000))

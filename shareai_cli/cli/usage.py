@@ -32,7 +32,8 @@ _COLUMNS = (
 def usage(
     context: typer.Context,
     by: Annotated[
-        Literal["model", "route", "target", "key", "team", "day"] | None, typer.Option("--by", help="Group by this.")
+        Literal["model", "route", "target", "key", "team", "day"] | None,
+        typer.Option("--by", help="Group by this."),
     ] = None,
     since: Annotated[
         str | None,

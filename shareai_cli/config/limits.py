@@ -56,14 +56,16 @@ Limit = RateLimit | Budget | int
 
 
 class LimitMistake(UsageError):
-    """A limit that cannot be; `key` is its name."""
+    """A limit that cannot be: `key` is its name, `reason` what is wrong, `example` a value that it could have."""
 
-    def __init__(self, key: str, message: str, *, hint: str | None = None) -> None:
-        super().__init__(
-            f"{shown(key)}: {message}" if key not in LIMIT_NAMES else f"{key}: {message}", hint=hint
-        )
+    def __init__(self, key: str, reason: str, *, example: str | None = None, hint: str | None = None) -> None:
+        name = key if key in LIMIT_NAMES else shown(key)
+        if example is not None:
+            hint = f"{key} = {example}" + (f" ({hint})" if hint else "")
+        super().__init__(f"{name}: {reason}", hint=hint)
         self.key = key
-        self.reason = message
+        self.reason = reason
+        self.example = example
 
 
 def read_limit(name: str, value: object) -> Limit:
@@ -131,12 +133,17 @@ def parse_assignments(texts: Iterable[str]) -> WrittenLimits:
     written: dict[str, int | str] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals:
-            raise LimitMistake(name, "what is it to be?", hint=f"{_known_or_first(name)}={_example(name)}")
         if name in written:
             raise LimitMistake(name, "is there twice.")
-        read_limit(name, written_value := int(value) if _DIGITS.fullmatch(value) else value)
-        written[name] = written_value
+        is_number = name not in _BUDGETS and _DIGITS.fullmatch(value) is not None
+        written[name] = int(value) if is_number else value
+        try:
+            read_limit(name, written[name] if equals else None)
+        except LimitMistake as mistake:
+            if mistake.example is not None:  # as a shell takes it
+                mistake.hint = f"{name}={mistake.example}".replace('"', "")
+                mistake.hint = f"'{mistake.hint}'" if " " in mistake.hint else mistake.hint
+            raise
     return written
 
 
@@ -189,45 +196,33 @@ def _not_set(name: str, former: WrittenLimits) -> LimitMistake:
 
 def _count(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        what = shown(value) if isinstance(value, str) else kind_of(value)
-        raise LimitMistake(
-            name, f"should be a whole number, and is {what}.", hint=f"{name} = {_example(name)}"
-        )
+        raise LimitMistake(name, f"should be a whole number{_instead(value)}.", example=_example(name))
     if not 1 <= value <= MOST_COUNTED:
-        raise LimitMistake(name, f"should be from 1 to {MOST_COUNTED}.", hint=_NONE if value == 0 else None)
+        hint = None if value else "To refuse everything, revoke the key, or say what it may use: --allow"
+        raise LimitMistake(name, f"should be from 1 to {MOST_COUNTED}.", hint=hint)
     return value
 
 
-_NONE: Final = (
-    "To refuse everything, revoke the key, or name what it may use: shareai key set NAME --allow ROUTE"
-)
-
-
 def _money(name: str, value: object) -> int:
-    if not isinstance(value, str):
-        amount = f"{value}" if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "50"
-        hint = f'{name} = "{amount[:13]} USD"'
-        raise LimitMistake(name, "should be an amount of US dollars, as text.", hint=hint)
-    found = _MONEY.fullmatch(value.strip())
+    text = value.strip() if isinstance(value, str) else ""
+    found = _MONEY.fullmatch(text)
     if found is None:
-        amount = value.strip() if re.fullmatch(r"[0-9]{1,13}(\.[0-9]{1,9})?", value.strip()) else "50"
-        hint = f'{name} = "{amount} USD"; costs are counted in US dollars.'
-        raise LimitMistake(name, f"{shown(value)} is not an amount of US dollars.", hint=hint)
+        given = str(value).strip()
+        amount = given if re.fullmatch(r"[1-9][0-9]{0,8}(\.[0-9]{1,9})?", given) else "50"
+        reason = f"should be an amount of US dollars, as text{_instead(value)}."
+        raise LimitMistake(name, reason, example=f'"{amount} USD"')
     nano = int(found[1]) * NANO + int((found[2] or "").ljust(9, "0"))
     if not 0 < nano <= HIGHEST_BUDGET * NANO:
-        raise LimitMistake(
-            name,
-            f"should be more than 0 and at most {HIGHEST_BUDGET} USD.",
-            hint="For own machines alone there are private routes: private = true" if not nano else None,
-        )
+        hint = None if nano else "For own machines alone there are private routes: private = true"
+        raise LimitMistake(name, f"should be more than 0 and at most {HIGHEST_BUDGET} USD.", hint=hint)
     return nano
 
 
-def _known_or_first(name: str) -> str:
-    return name if name in LIMIT_NAMES else nearest(name, LIMIT_NAMES) or LIMIT_NAMES[1]
+def _instead(value: object) -> str:
+    if value is None:
+        return ""
+    return f", and is {shown(value) if isinstance(value, str) else kind_of(value)}"
 
 
 def _example(name: str) -> str:
-    if name in _BUDGETS or "budget" in name:
-        return '"50 USD"'
     return "5" if name == CONCURRENT else "100000" if name.startswith("tokens") else "60"

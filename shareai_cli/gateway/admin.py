@@ -34,11 +34,15 @@ from shareai_cli.types import (
     AuditVerdict,
     CacheUse,
     Grouping,
+    KeyChanges,
     KeyInfo,
     KeySettings,
+    LimitChanges,
     ModelListing,
     NodeRegistration,
     RouteExplanation,
+    TeamInfo,
+    WrittenLimits,
 )
 from shareai_cli.wire.message import Request, Response
 
@@ -62,6 +66,15 @@ class _KeyWanted(Struct, frozen=True):
 
 class _Rotation(Struct, frozen=True):
     overlap_ms: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_MS)] = 0
+
+
+class _TeamWanted(Struct, frozen=True):
+    name: str
+    limits: WrittenLimits = {}
+
+
+class _TeamChanges(Struct, frozen=True):
+    limits: LimitChanges
 
 
 class _CacheQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +105,7 @@ class Caches(Protocol):
 class AdminApi:
     """Answers the requests under `/admin/v1`.
 
-    `status` and `config` describe the running gateway; `keys_changed` is called after a change of keys.
+    `status` and `config` describe the running gateway; `changed` is awaited after a change of keys or teams.
     """
 
     def __init__(
@@ -107,7 +120,7 @@ class AdminApi:
         models: Callable[[], Awaitable[ModelListing]],
         explain_route: Callable[[bytes], Awaitable[RouteExplanation]],
         settled: Callable[[], Awaitable[None]],
-        keys_changed: Callable[[], None],
+        changed: Callable[[], Awaitable[None]],
         feed: Feed,
     ) -> None:
         self._authorization = f"Bearer {token.reveal()}".encode()
@@ -119,12 +132,13 @@ class AdminApi:
         self._models = models
         self._explain_route = explain_route
         self._settled = settled
-        self._keys_changed = keys_changed
+        self._changed = changed
         self._feed = feed
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
             "/status": {"GET": self._get_status},
             "/reload": {"POST": self._post_reload},
             "/keys": {"GET": self._list_keys, "POST": self._create_key},
+            "/teams": {"GET": self._list_teams, "POST": self._create_team},
             "/providers": {"GET": self._get_section},
             "/routes": {"GET": self._get_section},
             "/routes/explain": {"POST": self._explain},
@@ -167,9 +181,11 @@ class AdminApi:
         path = request.path.removeprefix(PREFIX)
         methods = self._pages.get(path)
         if methods is None and path.startswith("/keys/"):
-            methods = {"DELETE": self._revoke_key}
+            methods = {"PATCH": self._change_key, "DELETE": self._revoke_key}
             if path.endswith(ROTATION):
                 methods = {"POST": self._rotate_key}
+        if methods is None and path.startswith("/teams/"):
+            methods = {"PATCH": self._change_team, "DELETE": self._remove_team}
         if methods is None and path.startswith("/requests/"):
             methods = {"GET": self._get_request}
         if methods is None:
@@ -191,21 +207,47 @@ class AdminApi:
     async def _create_key(self, request: Request) -> NewKey:
         wanted = _decode(request, _KeyWanted)
         made = await asyncio.to_thread(self._by(request).create_key, wanted.name, wanted.settings)
-        self._keys_changed()
+        await self._changed()
         return made
 
+    async def _change_key(self, request: Request) -> KeyInfo:
+        name, changes = _last_part(request), _decode(request, KeyChanges)
+        changed = await asyncio.to_thread(self._by(request).change_key, name, changes)
+        await self._changed()
+        return changed
+
     async def _revoke_key(self, request: Request) -> KeyInfo:
-        name = unquote(request.path.removeprefix(f"{PREFIX}/keys/"))
+        name = _last_part(request)
         revoked = await asyncio.to_thread(self._by(request).revoke_key, name)
-        self._keys_changed()
+        await self._changed()
         return revoked
 
     async def _rotate_key(self, request: Request) -> NewKey:
         name = unquote(request.path.removeprefix(f"{PREFIX}/keys/").removesuffix(ROTATION))
         overlap_ms = _decode(request, _Rotation).overlap_ms
         made = await asyncio.to_thread(self._by(request).rotate_key, name, overlap_ms)
-        self._keys_changed()
+        await self._changed()
         return made
+
+    async def _list_teams(self, _request: Request) -> Mapping[str, object]:
+        return {"teams": await asyncio.to_thread(self._admin.list_teams)}
+
+    async def _create_team(self, request: Request) -> TeamInfo:
+        wanted = _decode(request, _TeamWanted)
+        made = await asyncio.to_thread(self._by(request).create_team, wanted.name, wanted.limits)
+        await self._changed()
+        return made
+
+    async def _change_team(self, request: Request) -> TeamInfo:
+        name, limits = _last_part(request), _decode(request, _TeamChanges).limits
+        changed = await asyncio.to_thread(self._by(request).change_team, name, limits)
+        await self._changed()
+        return changed
+
+    async def _remove_team(self, request: Request) -> TeamInfo:
+        removed = await asyncio.to_thread(self._by(request).remove_team, _last_part(request))
+        await self._changed()
+        return removed
 
     async def _get_config(self, _request: Request) -> Mapping[str, Any]:
         return self._config()
@@ -255,6 +297,11 @@ class AdminApi:
 
     async def _events(self, _request: Request) -> Response:
         return Response(200, [EVENTS_TYPE, (b"cache-control", b"no-store")], self._feed.events())
+
+
+def _last_part(request: Request) -> str:
+    """Return the name at the end of a path, in which a `/` is written as `%2F`."""
+    return unquote(request.path.rpartition("/")[2])
 
 
 def _decode(request: Request, kind: type[Body]) -> Body:

@@ -29,12 +29,16 @@ from shareai_cli.types import (
     AuditVerdict,
     CacheUse,
     Grouping,
+    KeyChanges,
     KeyInfo,
     KeySettings,
+    LimitChanges,
     NodeInfo,
     NodeRegistration,
     RequestRow,
+    TeamInfo,
     UsageReport,
+    WrittenLimits,
 )
 
 SHOWN = len(CLIENT_KEY_PREFIX) + 4
@@ -75,9 +79,29 @@ class Administration:
         rotate = self._ledger.store.rotate_key
         return NewKey(key, rotate(name, _digest(key), overlap_ms=overlap_ms, shown=_shown(key), by=self._by))
 
+    def change_key(self, name: str, changes: KeyChanges) -> KeyInfo:
+        """Change what a key is for; may raise `UsageError`."""
+        return self._ledger.store.change_key(name, changes, by=self._by)
+
     def revoke_key(self, name: str) -> KeyInfo:
-        """Make a key invalid; `UsageError` where there is none of that name."""
+        """Make a key, and those minted from it, invalid; `UsageError` where there is none of that name."""
         return self._ledger.store.revoke_key(name, by=self._by)
+
+    def list_teams(self) -> Sequence[TeamInfo]:
+        """Return the teams that there are, the newest last."""
+        return self._ledger.store.list_teams()
+
+    def create_team(self, name: str, limits: WrittenLimits) -> TeamInfo:
+        """Make a team; may raise `UsageError`."""
+        return self._ledger.store.create_team(name, limits, by=self._by)
+
+    def change_team(self, name: str, limits: LimitChanges) -> TeamInfo:
+        """Set limits of a team, and take those away that are None; may raise `UsageError`."""
+        return self._ledger.store.change_team(name, limits, by=self._by)
+
+    def remove_team(self, name: str) -> TeamInfo:
+        """Remove a team without valid keys; may raise `UsageError`."""
+        return self._ledger.store.remove_team(name, by=self._by)
 
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """Report the accounts."""

@@ -42,7 +42,7 @@ from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret, digest, write_private
-from shareai_cli.types import GATEWAY, Actor, LocalModel
+from shareai_cli.types import GATEWAY, Actor, Limits, LimitUse, LocalModel, Subject
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.server import Server, ServerLimits
 from shareai_cli.wire.turn import Turn
@@ -95,6 +95,8 @@ class GatewayProcess:
         self._config_problem: str | None = None
         self._base_url = ""
         self._has_models = False
+        self._taking_up = asyncio.Lock()
+        self._limits_of_accounts: Mapping[Subject, Limits] = {}
 
     def __repr__(self) -> str:
         return f"<GatewayProcess {self._base_url or 'not started'}>"
@@ -181,7 +183,7 @@ class GatewayProcess:
         closing.push_async_callback(watcher.close)
         # Last, as it is shown only once: a start that fails must not have made it.
         first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
-        gateway.replace_keys(ledger.store.active_keys())
+        await self._take_up_keys()
         return Ready(settings, self._base_url, models, first_key, first_key_file)
 
     async def _close_server(self) -> None:
@@ -220,9 +222,24 @@ class GatewayProcess:
             models=Browser(gateway.current, gateway.directory, self.fleet, FactBook()).list_models,
             explain_route=RouteExplainer(gateway.current).explain,
             settled=settled,
-            keys_changed=lambda: gateway.replace_keys(ledger.store.active_keys()),
+            changed=self._take_up_keys,
             feed=feed,
         )
+
+    async def _take_up_keys(self) -> None:
+        """Take up the keys and the limits as the accounts have them now."""
+        async with self._taking_up:  # so that what was read first is not taken up last
+            store = self.gateway.ledger.store
+            callers = await asyncio.to_thread(store.active_keys)
+            self._limits_of_accounts = await asyncio.to_thread(store.limits)
+            self.gateway.replace_keys(callers)
+            self._take_up_limits()
+
+    def _take_up_limits(self) -> None:
+        """Have the limits enforced that the configuration and the accounts declare."""
+
+    def _limit_use(self) -> tuple[LimitUse, ...]:
+        return ()
 
     async def status(self) -> Status:
         """Describe this gateway."""
@@ -249,6 +266,7 @@ class GatewayProcess:
             ),
             ledger_problem=ledger.problem,
             ledger_waiting=ledger.waiting,
+            limits=self._limit_use(),
             **self._counters(),
         )
 

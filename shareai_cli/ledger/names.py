@@ -19,6 +19,13 @@ def valid_key_names(paths: Paths) -> list[str]:
     )
 
 
+def team_names(paths: Paths) -> list[str]:
+    """Return the names of the teams, the newest first; raises `LedgerUnavailable`."""
+    return _first_column(
+        paths, "SELECT name FROM teams WHERE removed_ms IS NULL ORDER BY id DESC LIMIT ?", MOST
+    )
+
+
 def latest_request_ids(paths: Paths, count: int) -> list[str]:
     """Return the ids of the latest requests, the newest first; raises `LedgerUnavailable`."""
     numbers = _first_column(paths, "SELECT id FROM requests ORDER BY id DESC LIMIT ?", count)

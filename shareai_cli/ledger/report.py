@@ -77,7 +77,9 @@ def _within_hour(
 def _names(connection: sqlite3.Connection, by: Grouping) -> dict[int, str]:
     """Return what the numbers of a group stand for; of a key made again under its name, both have it."""
     if by in ("route", "team"):
-        named = "SELECT id, name FROM names WHERE id IN (SELECT DISTINCT name FROM hourly WHERE dimension = ?)"
+        named = (
+            "SELECT id, name FROM names WHERE id IN (SELECT DISTINCT name FROM hourly WHERE dimension = ?)"
+        )
         return dict(connection.execute(named, (DIMENSIONS[by],)).fetchall())
     if by == "key":
         return dict(connection.execute("SELECT id, name FROM keys").fetchall())

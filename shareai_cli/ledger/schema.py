@@ -187,20 +187,25 @@ def migrations() -> Migrations:
     @steps()
     def teams_and_limits(db: Database) -> None:
         db.execute(
-            "CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT NOT NULL, limits TEXT NOT NULL DEFAULT '{}', "
-            "created_ms INTEGER NOT NULL, removed_ms INTEGER)"
+            "CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+            "limits TEXT NOT NULL DEFAULT '{}', created_ms INTEGER NOT NULL, removed_ms INTEGER)"
         )
         db.execute("CREATE UNIQUE INDEX team_names ON teams (name) WHERE removed_ms IS NULL")
         db.execute(
             "INSERT INTO teams (name, created_ms) "
-            "SELECT team, min(created_ms) FROM keys WHERE revoked_ms IS NULL OR team = 'default' GROUP BY team"
+            "SELECT team, min(created_ms) FROM keys "
+            "WHERE revoked_ms IS NULL OR team = 'default' GROUP BY team"
         )
         db.execute(
             "INSERT INTO teams (name, created_ms) SELECT 'default', CAST(strftime('%s') AS INTEGER) * 1000 "
             "WHERE NOT EXISTS (SELECT 1 FROM teams WHERE name = 'default')"
         )
-        for column in ("limits TEXT NOT NULL DEFAULT '{}'", "prefer TEXT", "may_mint INTEGER NOT NULL DEFAULT 0",
-                       "parent INTEGER"):  # fmt: skip
+        for column in (
+            "limits TEXT NOT NULL DEFAULT '{}'",
+            "prefer TEXT",
+            "may_mint INTEGER NOT NULL DEFAULT 0",
+            "parent INTEGER",
+        ):
             db.execute(f"ALTER TABLE keys ADD COLUMN {column}")
         db.execute("CREATE INDEX minted_keys ON keys (parent) WHERE parent IS NOT NULL")
         # No key has changed its team so far: the sums by key are those by team.
@@ -208,9 +213,9 @@ def migrations() -> Migrations:
         sums = [name for name in names if name not in ("dimension", "hour", "name")]
         db.execute(
             f"INSERT INTO hourly (dimension, hour, name, {', '.join(sums)}) "  # noqa: S608 - its own columns
-            f"SELECT 4, hour, ifnull(names.id, 0) AS team, {', '.join(f'sum({name})' for name in sums)} "
+            f"SELECT 4, hour, ifnull(names.id, 0) AS place, {', '.join(f'sum({name})' for name in sums)} "
             "FROM hourly LEFT JOIN keys ON keys.id = hourly.name LEFT JOIN names ON names.name = keys.team "
-            "WHERE dimension = 3 GROUP BY hour, team"
+            "WHERE dimension = 3 GROUP BY hour, place"
         )
 
     return steps

@@ -12,28 +12,28 @@ from typing import Final
 
 import msgspec
 
-from shareai_cli.errors import UsageError
+from shareai_cli.ledger import keys, minting, teams
 from shareai_cli.ledger.audit import append
 from shareai_cli.ledger.database import connect, understood
-from shareai_cli.ledger.key_settings import (
-    KEY_COLUMNS,
-    check_settings,
-    decode_names,
-    encode_names,
-    key_info,
+from shareai_cli.ledger.declared import declared_limits
+from shareai_cli.ledger.key_settings import check_name
+from shareai_cli.types import (
+    GATEWAY,
+    PLAIN_KEY,
+    Actor,
+    Caller,
+    KeyChanges,
+    KeyInfo,
+    KeySettings,
+    LimitChanges,
+    Limits,
+    NodeInfo,
+    Subject,
+    TeamInfo,
+    WallClock,
+    WrittenLimits,
 )
-from shareai_cli.nearest import nearest
-from shareai_cli.types import GATEWAY, PLAIN_KEY, Actor, Caller, KeyInfo, KeySettings, NodeInfo, WallClock
 
-LONGEST_NAME: Final = 100
-"""Characters of a key's, team's or node's name."""
-
-_ACTIVE_KEYS: Final = (
-    "SELECT digest, id, name, team, allowed, preferences, expires_ms FROM keys WHERE revoked_ms IS NULL "
-    "UNION ALL SELECT former_digests.digest, id, name, team, allowed, preferences, "
-    "MIN(until_ms, IFNULL(expires_ms, until_ms)) "
-    "FROM former_digests JOIN keys ON keys.id = former_digests.key WHERE revoked_ms IS NULL"
-)
 _NODE_COLUMNS: Final = "id, name, facts, models, registered_ms, updated_ms"
 
 
@@ -83,12 +83,18 @@ class Store:
 
     def active_keys(self) -> dict[bytes, Caller]:
         """Return who each key is that is not revoked, by the digests of its secrets; some expire."""
-        with understood(self.path), self._lock:
-            rows = self._connection.execute(_ACTIVE_KEYS).fetchall()
-        return {
-            digest: Caller(number, name, team, decode_names(allowed), decode_names(preferences), expires_ms)
-            for digest, number, name, team, allowed, preferences, expires_ms in rows
-        }
+        with self._reading() as connection:
+            return keys.active_keys(connection)
+
+    def limits(self) -> dict[Subject, Limits]:
+        """Return the limits of teams, and of keys that are not revoked, where they have any."""
+        with self._reading() as connection:
+            return declared_limits(connection)
+
+    def list_keys(self) -> list[KeyInfo]:
+        """Return every key, revoked ones included, in the order in which they were made."""
+        with self._reading() as connection:
+            return keys.list_keys(connection)
 
     def create_key(
         self,
@@ -99,45 +105,19 @@ class Store:
         shown: str = "",
         by: Actor = GATEWAY,
     ) -> KeyInfo:
-        """Keep a new key's digest; raises `UsageError` where a valid key has the name."""
-        created_ms = self._now_ms()
-        _check_name(name, "key")
-        _check_name(settings.team, "team")
-        check_settings(settings, created_ms)
-        allowed, preferences = encode_names(settings.allowed), encode_names(settings.preferences)
-        row = (name, digest, settings.team, shown, created_ms, allowed, preferences, settings.expires_ms)
-        with understood(self.path), self.transaction() as connection:
-            if _find_key(connection, name) is not None:
-                raise UsageError(
-                    f"There is a key named '{name}' already.",
-                    hint=f"Choose another name, or end it with 'shareai key revoke {name}'.",
-                )
-            connection.execute(
-                "INSERT INTO keys (name, digest, team, shown, created_ms, allowed, preferences, expires_ms) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            made = _key(connection, name)
-            append(connection, created_ms, by, "key.create", name, after=made)
-            return made
+        """Keep a new key's digest; `UsageError` where a valid key has the name, or there is no such team."""
+        with self._changing() as (connection, now_ms):
+            return keys.create_key(connection, now_ms, by, name, digest, settings, shown=shown)
 
-    def list_keys(self) -> list[KeyInfo]:
-        """Return every key, revoked ones included, in the order in which they were made."""
-        with understood(self.path), self._lock:
-            rows = self._connection.execute(f"SELECT {KEY_COLUMNS} FROM keys ORDER BY id").fetchall()  # noqa: S608
-        return [key_info(row) for row in rows]
+    def change_key(self, name: str, changes: KeyChanges, *, by: Actor = GATEWAY) -> KeyInfo:
+        """Change what a key is for; raises `UsageError`."""
+        with self._changing() as (connection, now_ms):
+            return keys.change_key(connection, now_ms, by, name, changes)
 
     def revoke_key(self, name: str, *, by: Actor = GATEWAY) -> KeyInfo:
-        """End a key; raises `UsageError` where no valid key has the name."""
-        with understood(self.path), self.transaction() as connection:
-            found = _find_key(connection, name)
-            if found is None:
-                raise _unknown_key(connection, name)
-            revoked_ms = self._now_ms()
-            connection.execute("UPDATE keys SET revoked_ms = ? WHERE id = ?", (revoked_ms, found.id))
-            revoked = msgspec.structs.replace(found, revoked_ms=revoked_ms)
-            append(connection, revoked_ms, by, "key.revoke", name, before=found, after=revoked)
-            return revoked
+        """End a key, and those minted from it; raises `UsageError` where no valid key has the name."""
+        with self._changing() as (connection, now_ms):
+            return keys.revoke_key(connection, now_ms, by, name)
 
     def rotate_key(
         self, name: str, digest: bytes, *, overlap_ms: int = 0, shown: str = "", by: Actor = GATEWAY
@@ -146,26 +126,45 @@ class Store:
 
         Raises `UsageError` where no valid key has the name.
         """
-        with understood(self.path), self.transaction() as connection:
-            found = _key(connection, name)
-            now = self._now_ms()
-            until = now + overlap_ms
-            connection.execute("DELETE FROM former_digests WHERE until_ms <= ?", (now,))
-            connection.execute(
-                "UPDATE former_digests SET until_ms = MIN(until_ms, ?) WHERE key = ?", (until, found.id)
-            )
-            connection.execute(
-                "INSERT INTO former_digests (digest, key, until_ms) "
-                "SELECT digest, id, ? FROM keys WHERE id = ?",
-                (until, found.id),
-            )
-            connection.execute(
-                "UPDATE keys SET digest = ?, shown = ?, rotated_ms = ? WHERE id = ?",
-                (digest, shown, now, found.id),
-            )
-            rotated = _key(connection, name)
-            append(connection, now, by, "key.rotate", name, before=found, after=rotated)
-            return rotated
+        with self._changing() as (connection, now_ms):
+            return keys.rotate_key(connection, now_ms, by, name, digest, overlap_ms=overlap_ms, shown=shown)
+
+    def mint_key(
+        self, caller: Caller, name: str, digest: bytes, wanted: KeyChanges, *, shown: str = ""
+    ) -> KeyInfo:
+        """Make a key for a key; raises `PermissionRefused`, `UsageError`."""
+        with self._changing() as (connection, now_ms):
+            return minting.mint_key(connection, now_ms, caller, name, digest, wanted, shown=shown)
+
+    def minted_keys(self, caller: Caller) -> list[KeyInfo]:
+        """Return the valid keys that were minted from a key, and from those."""
+        with self._reading() as connection:
+            return minting.minted_keys(connection, caller)
+
+    def revoke_minted(self, caller: Caller, name: str) -> KeyInfo:
+        """End a key that was minted from a key; raises `UnknownKey`."""
+        with self._changing() as (connection, now_ms):
+            return minting.revoke_minted(connection, now_ms, caller, name)
+
+    def list_teams(self) -> list[TeamInfo]:
+        """Return the teams that there are, in the order in which they were made."""
+        with self._reading() as connection:
+            return teams.list_teams(connection)
+
+    def create_team(self, name: str, limits: WrittenLimits, *, by: Actor = GATEWAY) -> TeamInfo:
+        """Make a team; raises `UsageError`."""
+        with self._changing() as (connection, now_ms):
+            return teams.create_team(connection, now_ms, by, name, limits)
+
+    def change_team(self, name: str, limits: LimitChanges, *, by: Actor = GATEWAY) -> TeamInfo:
+        """Set limits of a team, and take those away that are None; raises `UsageError`."""
+        with self._changing() as (connection, now_ms):
+            return teams.change_team(connection, now_ms, by, name, limits)
+
+    def remove_team(self, name: str, *, by: Actor = GATEWAY) -> TeamInfo:
+        """Remove a team without valid keys; raises `UsageError`."""
+        with self._changing() as (connection, now_ms):
+            return teams.remove_team(connection, now_ms, by, name)
 
     def register_node(
         self,
@@ -176,7 +175,7 @@ class Store:
         by: Actor = GATEWAY,
     ) -> NodeInfo:
         """Keep a machine's facts and the models that it serves, in the place of what was known of it."""
-        _check_name(name, "node")
+        check_name(name, "node")
         now = self._now_ms()
         encode = msgspec.json.encode
         row = (name, encode(facts).decode(), encode(sorted(set(models))).decode(), now, now)
@@ -206,38 +205,18 @@ class Store:
         with understood(self.path), self.transaction() as connection:
             append(connection, self._now_ms(), by, action, subject, before=before, after=after)
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with understood(self.path), self._lock:
+            yield self._connection
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        with understood(self.path), self.transaction() as connection:
+            yield connection, self._now_ms()
+
     def _now_ms(self) -> int:
         return int(self._wall_clock() * 1000)
-
-
-def _find_key(connection: sqlite3.Connection, name: str) -> KeyInfo | None:
-    row = connection.execute(
-        f"SELECT {KEY_COLUMNS} FROM keys WHERE name = ? AND revoked_ms IS NULL",  # noqa: S608 - constant
-        (name,),
-    ).fetchone()
-    return key_info(row) if row else None
-
-
-def _key(connection: sqlite3.Connection, name: str) -> KeyInfo:
-    found = _find_key(connection, name)
-    if found is None:
-        raise _unknown_key(connection, name)
-    return found
-
-
-def _unknown_key(connection: sqlite3.Connection, name: str) -> UsageError:
-    rows = connection.execute("SELECT name FROM keys WHERE revoked_ms IS NULL").fetchall()
-    near = nearest(name, [row[0] for row in rows])
-    hint = f"Did you mean '{near}'?" if near else "'shareai key list' shows all keys."
-    return UsageError(f"There is no valid key named '{name[:LONGEST_NAME]}'.", hint=hint)
-
-
-def _check_name(name: str, what: str) -> None:
-    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-        raise UsageError(
-            f"That is no name for a {what}.",
-            hint=f"A name is 1 to {LONGEST_NAME} printable characters, without spaces around them.",
-        )
 
 
 def _find_node(connection: sqlite3.Connection, name: str) -> NodeInfo | None:

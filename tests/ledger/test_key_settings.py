@@ -32,6 +32,7 @@ def clock() -> FakeClock:
 def store(paths: Paths, clock: FakeClock) -> Iterator[Store]:
     paths.make_state()
     store = Store(paths.database, clock)
+    store.create_team("red", {})
     yield store
     store.close()
 

@@ -34,6 +34,7 @@ def some_entries(count: int, days: int, seed: int = 3) -> list[Closed]:
             number,
             time_ms=begin + dice.randrange(days * 24 * HOUR_MS),
             caller_key=dice.choice((1, 2)),
+            team=dice.choice(("default", "red")),
             route=dice.choice(("chat", "fast", "alpha/m")),
             outcome=dice.choice(list(Outcome)),
             status=dice.choice((200, 400, 503)),

@@ -22,6 +22,7 @@ def store(paths: Paths) -> Iterator[Store]:
 
 def test_a_key_is_found_by_its_digest(store: Store) -> None:
     """Who presents it is known with id, name and team."""
+    store.create_team("research", {})
     made = store.create_key("laptop", b"a" * 32, KeySettings("research"), shown="sk-shareai-abcd")
     assert store.active_keys() == {b"a" * 32: Caller(made.id, "laptop", "research")}
     assert (made.created_ms, made.revoked_ms, made.shown) == (1_790_000_000_000, None, "sk-shareai-abcd")
@@ -65,6 +66,7 @@ def test_names_that_cannot_be_shown_are_refused(store: Store, name: str) -> None
     for make in (
         lambda: store.create_key(name, b"a" * 32),
         lambda: store.create_key("fine", b"a" * 32, KeySettings(name)),
+        lambda: store.create_team(name, {}),
         lambda: store.register_node(name, {}),
     ):
         with pytest.raises(UsageError, match="no name"):

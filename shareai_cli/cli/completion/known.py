@@ -69,6 +69,36 @@ def keys(context: typer.Context, incomplete: str) -> list[str]:
     return _fitting(incomplete, valid_key_names(_run(context).paths))
 
 
+def teams(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the teams."""
+    from shareai_cli.ledger.names import team_names
+
+    return _fitting(incomplete, team_names(_run(context).paths))
+
+
+def subjects(context: typer.Context, incomplete: str) -> list[str]:
+    """Return what limits can stand on; names only once it is typed of what."""
+    named = {"team": teams, "key": keys, "route": routes, "target": targets}
+    scope, slash, name = incomplete.partition("/")
+    if slash and scope in named:
+        with suppress(ShareAIError):  # no accounts yet, or none that can be read
+            return [f"{scope}/{one}" for one in named[scope](context, name)]
+        return []
+    return [one for one in ("organization", *(f"{scope}/" for scope in named)) if one.startswith(incomplete)]
+
+
+def limit_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of limits."""
+    from shareai_cli.config.limits import LIMIT_NAMES
+
+    return _fitting(incomplete, LIMIT_NAMES)
+
+
+def limit_assignments(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of limits as what begins an assignment."""
+    return [f"{name}=" for name in limit_names(context, incomplete)]
+
+
 def requests(context: typer.Context, incomplete: str) -> list[str]:
     """Return the ids of the latest requests."""
     from shareai_cli.ledger.names import latest_request_ids
