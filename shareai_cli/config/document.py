@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomlkit
-from tomlkit.items import Array, InlineTable
+from tomlkit.items import Array, InlineTable, Item
 
 from shareai_cli.config.reading import shown
 from shareai_cli.errors import UsageError
@@ -42,7 +42,8 @@ def prune(document: Document, path: Sequence[str]) -> None:
         outer: Any = document
         for key in before:
             outer = outer[key]
-        if outer[last] or "#" in tomlkit.dumps(outer[last]):
+        table = outer[last]
+        if table or "#" in tomlkit.dumps(table) or (isinstance(table, Item) and table.trivia.comment):
             return
         del outer[last]
 

@@ -56,7 +56,7 @@ Limit = RateLimit | Budget | int
 
 
 class LimitMistake(UsageError):
-    """A limit that cannot be: `key` is its name, `reason` what is wrong, `example` a value that it could have."""
+    """A limit that cannot be: `key` is its name, `example` a value that it could have."""
 
     def __init__(self, key: str, reason: str, *, example: str | None = None, hint: str | None = None) -> None:
         name = key if key in LIMIT_NAMES else shown(key)
@@ -209,7 +209,7 @@ def _money(name: str, value: object) -> int:
     if found is None:
         given = str(value).strip()
         amount = given if re.fullmatch(r"[1-9][0-9]{0,8}(\.[0-9]{1,9})?", given) else "50"
-        reason = f"should be an amount of US dollars, as text{_instead(value)}."
+        reason = f"should be an amount of US dollars{_instead(value)}."
         raise LimitMistake(name, reason, example=f'"{amount} USD"')
     nano = int(found[1]) * NANO + int((found[2] or "").ljust(9, "0"))
     if not 0 < nano <= HIGHEST_BUDGET * NANO:

@@ -21,6 +21,7 @@ async def test_a_running_gateway_takes_up_what_a_key_is_for(tmp_path: Path) -> N
     async with FaultUpstream() as upstream:
         config = one_route(upstream.base_url)
         async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
+            assert (await gateway.shareai("team", "create", "red")).code == 0
             options = ("--allow", "chat", "--prefer-model", "chat", "--team", "red", "--expires", "1h")
             made = (await gateway.shareai("key", "create", "ci", *options, "--json")).json
             assert [await ask(gateway, made["key"], model) for model in ("chat", "auto", "p1/m1")] == [
