@@ -14,8 +14,8 @@ from msgspec import Struct
 from shareai_cli.errors import LedgerUnavailable, Overloaded
 from shareai_cli.ledger.costs import Costs, Prices
 from shareai_cli.ledger.database import understood
-from shareai_cli.ledger.entries import Closed, Opened
-from shareai_cli.ledger.frames import frame
+from shareai_cli.ledger.entries import Closed, Entry, Opened
+from shareai_cli.ledger.frames import frame, frames
 from shareai_cli.ledger.journal import FILE_BYTES, Journal, Position, Write, file_numbers
 from shareai_cli.ledger.mover import Mover
 from shareai_cli.ledger.reader import JournalReader
@@ -39,7 +39,7 @@ class LedgerState(Struct, frozen=True):
     problem: str | None
     """What keeps entries from the disk, for a person; None where all is well."""
     waiting: int
-    """Entries in memory that the disk refuses."""
+    """Entries in memory that the disk refuses; those that came together with the first may count as one."""
     unmoved_bytes: int
     """Bytes of the journal that are not in the database yet."""
     refused: int = 0
@@ -58,7 +58,7 @@ class Ledger:
         self._writer = writer
         self._refused = 0
         self._schedule: Callable[[], None] = self.flush
-        self._collected: list[bytes] = []
+        self._collected: list[Entry] = []
         with understood(store.path), store.transaction() as connection:
             self.salt: bytes = connection.execute("SELECT salt FROM ledger").fetchone()[0]
             newest = connection.execute("SELECT max(id) FROM requests").fetchone()[0]
@@ -133,7 +133,7 @@ class Ledger:
                 hint="'shareai status' says what is wrong with the disk.",
                 retry_after=5,
             )
-        self._take(frame(entry))
+        self._take(entry)
 
     def closed(self, entry: Closed) -> None:
         """Keep how a request ended; never raises."""
@@ -141,7 +141,7 @@ class Ledger:
         if journal.waiting and len(journal.waiting) >= MOST_WAITING and not entry.attempts:
             self._refused += 1  # nothing was sent: what the disk refuses must not fill the memory
             return
-        self._take(frame(entry))
+        self._take(entry)
 
     def collect(self, schedule: Callable[[], None]) -> None:
         """From now on keep entries until `flush`, for whose call `schedule` asks at the first of them."""
@@ -151,11 +151,12 @@ class Ledger:
         """Write what was collected, before anything that it is about leaves this process; never raises."""
         if self._collected:
             entries, self._collected = self._collected, []
-            self._journal.append(entries)
+            # One by one while they wait in memory, which is bounded by their number.
+            self._journal.append([*map(frame, entries)] if self._journal.waiting else frames(entries))
             if self._writer.asleep:
                 self._writer.wake()
 
-    def _take(self, entry: bytes) -> None:
+    def _take(self, entry: Entry) -> None:
         collected = self._collected
         collected.append(entry)
         if len(collected) == 1:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from shareai_cli.ledger.entries import Closed, Opened
-from shareai_cli.ledger.frames import CLOSED, Frame, decode_closed, decode_opened, split
+from shareai_cli.ledger.frames import CLOSED, Frame, Payload, decode_closed, decode_opened, split
 from shareai_cli.ledger.hourly import HourlySums
 from shareai_cli.ledger.journal import Position, file_numbers, file_of
 from shareai_cli.ledger.pace import EAGER, STRETCHES, Pace
@@ -206,7 +206,7 @@ class _Batch:
                 if entry is not None:
                     self._add(self._rows.row(self._connection, entry))
             else:
-                under_way[request] = payload
+                under_way[request] = bytes(payload)  # of its own, not a view of what was read
 
     def close_all(self, under_way: dict[int, bytes]) -> None:
         """Write what is under way as incomplete."""
@@ -254,7 +254,7 @@ class _Batch:
         rows.clear()
 
 
-def _decode_closed(payload: bytes) -> Closed | None:
+def _decode_closed(payload: Payload) -> Closed | None:
     """Decode an entry; None for one that a program of another version wrote."""
     try:
         return decode_closed(payload)

@@ -72,7 +72,7 @@ class JournalReader:
                 if kind == CLOSED:
                     under_way.pop(request, None)
                 else:
-                    under_way[request] = payload
+                    under_way[request] = bytes(payload)
         return under_way
 
     def _next(self, position: Position, most: int) -> Piece | None:

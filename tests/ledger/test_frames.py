@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shareai_cli.ledger.frames import CLOSED as CLOSED_KIND
+from shareai_cli.ledger.frames import LONGEST_GROUP, decode_closed, decode_opened, frame, frames, split
 from shareai_cli.ledger.frames import OPENED as OPENED_KIND
-from shareai_cli.ledger.frames import decode_closed, decode_opened, frame, split
 from shareai_cli.types import Usage
 from tests.ledger.making import closed, opened
 
@@ -79,3 +79,39 @@ def test_no_bytes_make_it_fail(data: bytes) -> None:
     """Any content of a file is taken apart, to its end when it is the last piece."""
     assert split(data, last=True).used == len(data)
     assert 0 <= split(data, last=False).used <= len(data)
+
+
+TOGETHER = [one for number in range(1, 21) for one in (opened(number), closed(number))]
+TOGETHER_ENTRIES = [(kind, number) for number in range(1, 21) for kind in (OPENED_KIND, CLOSED_KIND)]
+
+
+@given(st.integers(0, len(TOGETHER)))
+def test_entries_that_are_written_together_come_back_as_they_were(count: int) -> None:
+    """However many they are, each has its kind, its request and every field, in order."""
+    found = split(b"".join(frames(TOGETHER[:count])), last=True)
+    assert [(kind, request) for kind, request, _ in found.frames] == TOGETHER_ENTRIES[:count]
+    decoded = [
+        decode_opened(payload) if kind == OPENED_KIND else decode_closed(payload)
+        for kind, _, payload in found.frames
+    ]
+    assert decoded == TOGETHER[:count]
+    assert found.damaged == 0
+
+
+def test_entries_written_together_take_fewer_frames_and_damage_costs_one_of_them() -> None:
+    """A changed byte costs its own group, of a bounded size, and no other entry."""
+    groups = frames(TOGETHER)
+    assert len(groups) == -(-len(TOGETHER) // LONGEST_GROUP)
+    damaged = bytearray(b"".join(groups))
+    damaged[len(groups[0]) + 40] ^= 1
+    expected = TOGETHER_ENTRIES[:LONGEST_GROUP] + TOGETHER_ENTRIES[2 * LONGEST_GROUP :]
+    assert kinds_and_requests(bytes(damaged)) == expected
+
+
+@given(st.data())
+def test_a_group_that_is_not_whole_yet_is_waited_for(data: st.DataObject) -> None:
+    """Reading groups in two pieces gives what reading at once gives."""
+    journal = b"".join(frames(TOGETHER))
+    first = split(journal[: data.draw(st.integers(0, len(journal)))], last=False)
+    rest = split(journal[first.used :], last=True)
+    assert [(kind, request) for kind, request, _ in first.frames + rest.frames] == TOGETHER_ENTRIES
