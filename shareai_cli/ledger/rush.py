@@ -33,5 +33,5 @@ class Rush:
         return grown > RUSH * seconds and behind < BEHIND
 
     def moved(self, behind: int) -> None:
-        """Take in what still waits after some was moved."""
-        self._behind = behind
+        """Take in what still waits after some was moved; growth is seen from now on."""
+        self._looked_at, self._behind = self._clock(), behind

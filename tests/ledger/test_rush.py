@@ -41,6 +41,17 @@ def test_growth_counts_from_what_was_left() -> None:
     assert rush.is_on(RUSH // 2)
 
 
+def test_the_time_of_moving_does_not_make_growth_look_slow() -> None:
+    """What grew since the move is compared with the time since the move."""
+    clock = FakeClock()
+    rush = Rush(clock)
+    rush.is_on(0)
+    clock.forward(10)
+    rush.moved(0)
+    clock.forward(0.1)
+    assert rush.is_on(RUSH // 5)
+
+
 async def test_who_waits_for_the_accounts_ends_the_wait(paths: Paths) -> None:
     """A report over thousands of requests that came at once holds them all."""
     ledger = open_ledger(paths)
