@@ -12,10 +12,21 @@ from bench.context import NOISE, Bench, Options, noise
 from bench.processes import BenchError, check_cores, processes
 from bench.report import Figure, machine, save, table
 
-PARTS = ("throughput", "latency", "streams", "failover", "startup", "size", "ledger", "picking")
+PARTS = (
+    "throughput",
+    "latency",
+    "streams",
+    "failover",
+    "policy",
+    "hits",
+    "startup",
+    "size",
+    "ledger",
+    "picking",
+)
 QUIET = 3.0
 """Percent of a core that others may take before the figures come with a warning."""
-NEED_GATEWAY = ("failover", "startup", "size", "ledger", "picking")
+NEED_GATEWAY = ("failover", "hits", "startup", "size", "ledger", "picking")
 
 
 def main() -> int:

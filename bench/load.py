@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.processes import LOAD_CORE, BenchError, Processes
 
 CONNECTIONS = 64
+COMPLETIONS = "/v1/chat/completions"
 
 _CONTENT = (
     "Summarise the following note in two sentences, and name the one decision that it asks for. The nightly "
@@ -29,9 +30,7 @@ BODY = json.dumps(
 )
 
 _SCRIPT = """
-wrk.method = "POST"
-wrk.body = [[{body}]]
-{varied}wrk.headers["Content-Type"] = "application/json"
+{posted}wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Accept"] = "application/json"
 wrk.headers["Authorization"] = "Bearer {key}"
 done = function(summary, latency, requests)
@@ -43,6 +42,10 @@ done = function(summary, latency, requests)
 end
 """
 
+_POSTED = """
+wrk.method = "POST"
+wrk.body = [[{body}]]
+"""
 
 _VARIED = """
 local number, before, after = 0, wrk.body:match("^(.*three)( times.*)$")
@@ -76,17 +79,19 @@ def run_wrk(
     seconds: int,
     *,
     varied: bool = False,
+    path: str = COMPLETIONS,
 ) -> Result:
     """Load a candidate; raises `BenchError` unless every reply was a 2xx or 3xx and no connection broke.
 
-    `varied` makes every prompt another one, which costs the load a little.
+    `varied` makes every prompt another one, which costs the load a little. Another `path` is asked with GET.
     """
     if shutil.which("wrk") is None:
         raise BenchError("wrk is not installed: sudo apt install nginx-light wrk")
     script = folder / "wrk.lua"
-    script.write_text(_SCRIPT.format(body=BODY, key=key, varied=_VARIED if varied else ""))
+    posted = _POSTED.format(body=BODY) + (_VARIED if varied else "") if path == COMPLETIONS else ""
+    script.write_text(_SCRIPT.format(key=key, posted=posted))
     script.chmod(0o600)
-    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    url = f"http://127.0.0.1:{port}{path}"
     argv: list[str | Path] = [
         "wrk",
         "-t1",

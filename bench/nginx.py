@@ -80,10 +80,22 @@ class Nginx:
     tls_port: int = 0
 
 
-def start_upstream(running: Processes, folder: Path, core: int, authority: Authority | None = None) -> Nginx:
+def completion_of(size: int) -> str:
+    """Return a reply of so many bytes, by a longer answer."""
+    return COMPLETION.replace("Hello!", "Hello!" + " " * (size - len(COMPLETION)))
+
+
+def start_upstream(
+    running: Processes,
+    folder: Path,
+    core: int,
+    authority: Authority | None = None,
+    *,
+    completion: str = COMPLETION,
+) -> Nginx:
     """Start an upstream that answers every chat completion with the same reply, kept alive."""
     port, tls_port = free_port(), free_port()
-    answers = _ANSWERS.format(completion=COMPLETION, models=MODELS)
+    answers = _ANSWERS.format(completion=completion, models=MODELS)
     servers = f"  server {{\n    listen 127.0.0.1:{port} backlog=4096;\n{answers}  }}\n"
     if authority is not None:
         servers += (

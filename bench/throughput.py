@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
-import subprocess
-import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from bench import nginx, shareai
-from bench.context import Bench, progress
-from bench.load import CONNECTIONS, Result, run_wrk
-from bench.processes import GATEWAY_CORE, LOAD_CORE, BenchError, free_port, wait_for
+from bench.candidates import Candidate, gateway_candidate, rounds
+from bench.context import Bench
+from bench.load import CONNECTIONS
+from bench.processes import GATEWAY_CORE, LOAD_CORE, free_port, wait_for
 from bench.report import Figure, median, spread
 from bench.tls import Authority, make_authority
 
@@ -24,24 +19,8 @@ SECONDS = 20
 """Of load in a round: what the gateway puts off under a burst has to be done under so long a load."""
 
 ROUNDS = 3
-WARM_SECONDS = 1
 PART = "throughput"
 PLAIN, TLS = "plain upstream", "TLS upstream"
-
-
-@dataclasses.dataclass
-class Candidate:
-    """Something that is loaded in turn; `settle` waits until it has done what it put off."""
-
-    name: str
-    port: int
-    key: str
-    process: subprocess.Popen[str]
-    settle: Callable[[], float] | None = None
-    gateway: shareai.Gateway | None = None
-    results: list[Result] = dataclasses.field(default_factory=list)
-    waits: list[float] = dataclasses.field(default_factory=list)
-    shares: list[float] = dataclasses.field(default_factory=list)
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -49,14 +28,8 @@ def measure(bench: Bench) -> list[Figure]:
     authority = make_authority(bench.place("tls"))
     upstream = nginx.start_upstream(bench.running, bench.place("upstream"), LOAD_CORE, authority)
     candidates = _candidates(bench, upstream, authority)
-    seconds = bench.options.seconds or SECONDS
-    for candidate in candidates:
-        _load(bench, candidate, WARM_SECONDS)
-    for number in range(bench.options.rounds or ROUNDS):
-        turn = number % len(candidates)
-        for candidate in candidates[turn:] + candidates[:turn]:
-            result = _load(bench, candidate, seconds)
-            progress(f"round {number + 1} {candidate.name}: {result.rate:.0f} requests/s")
+    count = bench.options.rounds or ROUNDS
+    rounds(bench, candidates, bench.options.seconds or SECONDS, count)
     return _figures(candidates) + _accounts(bench, candidates)
 
 
@@ -75,25 +48,11 @@ def _candidates(bench: Bench, upstream: nginx.Nginx, authority: Authority) -> li
             (PLAIN, f"http://127.0.0.1:{upstream.port}/v1", None),
             (TLS, f"https://localhost:{upstream.tls_port}/v1", authority.root),
         ):
-            candidates.append(_gateway(bench, f"shareai, {name}", base_url, trusted))
+            configuration = shareai.one_route(base_url)
+            candidates.append(gateway_candidate(bench, f"shareai, {name}", configuration, trusted=trusted))
     if bench.options.litellm:
         candidates.append(_litellm(bench, bench.options.litellm, upstream.port))
     return candidates
-
-
-def _gateway(bench: Bench, name: str, base_url: str, trusted: Path | None) -> Candidate:
-
-    gateway = shareai.start_gateway(
-        bench.running, bench.place("gateway"), shareai.one_route(base_url), trusted=trusted
-    )
-    return Candidate(
-        name,
-        gateway.port,
-        gateway.key,
-        gateway.process,
-        settle=lambda: shareai.wait_until_idle(gateway.process),
-        gateway=gateway,
-    )
 
 
 def _litellm(bench: Bench, command: str, upstream: int) -> Candidate:
@@ -111,27 +70,8 @@ def _litellm(bench: Bench, command: str, upstream: int) -> Candidate:
     return Candidate("litellm", port, "none", process)
 
 
-def _load(bench: Bench, candidate: Candidate, seconds: int) -> Result:
-    used, began = _computed(candidate), time.perf_counter()
-    try:
-        result = run_wrk(bench.running, bench.folder, candidate.port, candidate.key, seconds)
-    except BenchError as error:
-        raise BenchError(f"{candidate.name}: {error}") from None
-    candidate.shares.append((_computed(candidate) - used) / (time.perf_counter() - began))
-    candidate.results.append(result)
-    if candidate.settle is not None:
-        candidate.waits.append(candidate.settle())
-    return result
-
-
-def _computed(candidate: Candidate) -> float:
-    """Return the processor seconds of a candidate and its children so far."""
-    process = psutil.Process(candidate.process.pid)
-    return sum(sum(part.cpu_times()[:2]) for part in (process, *process.children(recursive=True)))
-
-
 def _figures(candidates: list[Candidate]) -> list[Figure]:
-    rates = {candidate.name: [result.rate for result in candidate.results[1:]] for candidate in candidates}
+    rates = {candidate.name: candidate.rates for candidate in candidates}
     figures: list[Figure] = []
     for candidate in candidates:
         late = median([result.p99 for result in candidate.results[1:]]) / 1000
@@ -142,12 +82,8 @@ def _figures(candidates: list[Candidate]) -> list[Figure]:
         note = "; ".join(note for note in notes if note)
         figures.append(Figure(PART, candidate.name, median(rates[candidate.name]), "requests/s", note=note))
     for candidate in candidates:
-        costs = [
-            share / result.rate * 1e6
-            for share, result in zip(candidate.shares[1:], candidate.results[1:], strict=True)
-        ]
         what = f"{candidate.name}: processor time, a request"
-        figures.append(Figure(PART, what, median(costs), "us", note=spread(costs, 1)))
+        figures.append(Figure(PART, what, median(candidate.costs), "us", note=spread(candidate.costs, 1)))
     ratios: dict[str, list[float]] = defaultdict(list)
     for name, own in rates.items():
         compared = f"nginx, {TLS}" if name.endswith(TLS) else f"nginx, {PLAIN}"
