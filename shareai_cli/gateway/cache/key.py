@@ -20,6 +20,10 @@ KEY_BYTES = 32
 LARGEST_BODY = 1 << 20
 """Bytes of a request; working out the key of a larger one would hold up others."""
 
+KNOWN = 256
+KNOWN_BYTES = 16 << 10
+"""How many bodies, and how long ones, have their keys at hand: what is asked again is mostly written so."""
+
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
@@ -27,16 +31,33 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 class RequestKeys:
     """The keys of requests to one route, salted, so that nobody can tell a request from its key."""
 
-    __slots__ = ("_begun", "_is_shared")
+    __slots__ = ("_begun", "_is_shared", "_known")
 
     def __init__(self, salt: bytes, route: str, targets: Collection[str], *, is_shared: bool) -> None:
         """`is_shared` makes equal requests of all teams equal."""
         self._is_shared = is_shared
         self._begun = blake2b(digest_size=KEY_BYTES, key=salt)
         self._begun.update(_encode([route, sorted(targets)]))
+        self._known: dict[tuple[str, bool, bytes], bytes | None] = {}
+        """By team, form and body: to one route, a body has always the same fields."""
 
-    def of(self, team: str, streamed: bool, fields: Fields) -> bytes | None:
-        """Return the key of a request; None for one whose nesting is too deep to be looked at."""
+    def of(self, team: str, streamed: bool, fields: Fields, body: bytes) -> bytes | None:
+        """Return the key of a request, whose fields were read from `body`.
+
+        None for one whose nesting is too deep to be looked at.
+        """
+        known, place = self._known, (team, streamed, body)
+        try:
+            return known[place]
+        except KeyError:
+            key = self._work_out(team, streamed, fields)
+        if len(body) <= KNOWN_BYTES:
+            if len(known) >= KNOWN:
+                known.clear()
+            known[place] = key
+        return key
+
+    def _work_out(self, team: str, streamed: bool, fields: Fields) -> bytes | None:
         try:
             body = canonical(fields)
         except RecursionError:

@@ -75,10 +75,10 @@ class RouteCache:
 
     def handle(self, exchange: Exchange, inner: Handler) -> Replying:
         """Answer a request with what is kept, else with a call that it joins or leads."""
-        wanted = directives(exchange.request.headers)
-        key = None
-        if not wanted.unkept and len(exchange.request.body) <= LARGEST_BODY and exchange.caller is not None:
-            key = self._keys.of(exchange.caller.team, exchange.streamed, exchange.fields)
+        request, caller, key = exchange.request, exchange.caller, None
+        wanted = directives(request.headers)
+        if not wanted.unkept and len(request.body) <= LARGEST_BODY and caller is not None:
+            key = self._keys.of(caller.team, exchange.streamed, exchange.fields, request.body)
         if key is None:
             self._misses += 1
             return _marked(inner(exchange), MISS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shareai_cli.errors import MalformedRequest
 from shareai_cli.gateway.body import decode_fields, encode_fields
-from shareai_cli.gateway.cache.key import KEY_BYTES, RequestKeys
+from shareai_cli.gateway.cache.key import KEY_BYTES, KNOWN, KNOWN_BYTES, RequestKeys
 
 KEYS = RequestKeys(b"salt", "chat", ["a/m"], is_shared=False)
 
@@ -69,7 +69,8 @@ def meaning(body: str) -> object:
 
 
 def key_of(body: str, *, team: str = "default", streamed: bool = False) -> bytes:
-    key = KEYS.of(team, streamed, decode_fields(body.encode()))
+    raw = body.encode()
+    key = KEYS.of(team, streamed, decode_fields(raw), raw)
     assert key is not None
     return key
 
@@ -189,7 +190,8 @@ def test_bodies_that_do_not_share(one: str, other: str) -> None:
 
 def test_the_scope_the_form_and_the_route_count() -> None:
     """Another team, a stream, another route, other targets and another gateway have other keys."""
-    fields = decode_fields(b'{"a":1}')
+    body = b'{"a":1}'
+    fields = decode_fields(body)
 
     def made(
         salt: bytes = b"salt", route: str = "chat", target: str = "a/m", *, shared: bool = False
@@ -197,25 +199,43 @@ def test_the_scope_the_form_and_the_route_count() -> None:
         return RequestKeys(salt, route, [target], is_shared=shared)
 
     keys = [
-        made().of("t", False, fields),
-        made().of("u", False, fields),
-        made().of("null", False, fields),
-        made().of("t", True, fields),
-        made(route="talk").of("t", False, fields),
-        made(target="b/m").of("t", False, fields),
-        made(salt=b"other").of("t", False, fields),
-        made(shared=True).of("t", False, fields),
+        made().of("t", False, fields, body),
+        made().of("u", False, fields, body),
+        made().of("null", False, fields, body),
+        made().of("t", True, fields, body),
+        made(route="talk").of("t", False, fields, body),
+        made(target="b/m").of("t", False, fields, body),
+        made(salt=b"other").of("t", False, fields, body),
+        made(shared=True).of("t", False, fields, body),
     ]
     assert len(set(keys)) == len(keys)
-    assert made(shared=True).of("t", False, fields) == made(shared=True).of("u", False, fields)
+    assert made(shared=True).of("t", False, fields, body) == made(shared=True).of("u", False, fields, body)
 
 
 @pytest.mark.parametrize("depth", range(0, 1000, 20))
 def test_nesting_that_cannot_be_looked_at_has_no_key(depth: int) -> None:
     """What can be decoded and not be looked at is not kept, and no mistake."""
     try:
-        fields = decode_fields(b'{"a":' + b"[" * depth + b"]" * depth + b"}")
+        body = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+        fields = decode_fields(body)
     except MalformedRequest:
         return
-    key = KEYS.of("t", False, fields)
+    key = KEYS.of("t", False, fields, body)
     assert key is None or len(key) == KEY_BYTES
+
+
+def test_a_key_is_the_same_whether_it_is_at_hand_or_not() -> None:
+    """However many other bodies come between, of another team or form too, and however long one is."""
+    bodies = [b'{"a":%d}' % number for number in range(2 * KNOWN)] + [b'{"a":"' + b"x" * KNOWN_BYTES + b'"}']
+    asked = [(team, streamed, body) for body in bodies for team in ("t", "u") for streamed in (False, True)]
+    keys = RequestKeys(b"salt", "chat", ["a/m"], is_shared=False)
+
+    def of(team: str, streamed: bool, body: bytes) -> bytes | None:
+        return keys.of(team, streamed, decode_fields(body), body)
+
+    first = [of(*one) for one in asked]
+    assert len(set(first)) == len(asked)
+    assert [of(*one) for one in asked] == first
+    assert [again for one in asked for again in (of(*one), of(*one))] == [
+        key for key in first for _ in range(2)
+    ]
