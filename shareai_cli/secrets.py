@@ -199,6 +199,11 @@ def new_client_key() -> Secret:
     return Secret(CLIENT_KEY_PREFIX + secrets.token_urlsafe(32))
 
 
+def shown_key(key: Secret) -> str:
+    """Return what lists show of a client's key, so that a person can tell which one it is."""
+    return f"{key.reveal()[: len(CLIENT_KEY_PREFIX) + 4]}..."
+
+
 def digest(presented: bytes) -> bytes:
     """Return the SHA-256 (32 bytes) under which a client's key is stored and looked up."""
     return hashlib.sha256(presented).digest()

@@ -20,7 +20,7 @@ from shareai_cli.ledger import (
     verify_audit,
 )
 from shareai_cli.ledger.replies import no_such_cache
-from shareai_cli.secrets import CLIENT_KEY_PREFIX, digest, new_client_key
+from shareai_cli.secrets import Secret, digest, new_client_key, shown_key
 from shareai_cli.types import (
     GATEWAY,
     PLAIN_KEY,
@@ -40,9 +40,6 @@ from shareai_cli.types import (
     UsageReport,
     WrittenLimits,
 )
-
-SHOWN = len(CLIENT_KEY_PREFIX) + 4
-"""Characters of a key that lists show, so that a person can tell which one it is."""
 
 
 class Administration:
@@ -69,15 +66,16 @@ class Administration:
 
     def create_key(self, name: str, settings: KeySettings = PLAIN_KEY) -> NewKey:
         """Make a key and store its hash; `UsageError` where the name is taken or cannot be one."""
-        key = new_client_key().reveal()
+        key = new_client_key()
         create = self._ledger.store.create_key
-        return NewKey(key, create(name, _digest(key), settings, shown=_shown(key), by=self._by))
+        return NewKey(key.reveal(), create(name, _digest(key), settings, shown=shown_key(key), by=self._by))
 
     def rotate_key(self, name: str, overlap_ms: int) -> NewKey:
         """Give a key another secret, beside which the one of before is valid for a while."""
-        key = new_client_key().reveal()
+        key = new_client_key()
         rotate = self._ledger.store.rotate_key
-        return NewKey(key, rotate(name, _digest(key), overlap_ms=overlap_ms, shown=_shown(key), by=self._by))
+        rotated = rotate(name, _digest(key), overlap_ms=overlap_ms, shown=shown_key(key), by=self._by)
+        return NewKey(key.reveal(), rotated)
 
     def change_key(self, name: str, changes: KeyChanges) -> KeyInfo:
         """Change what a key is for; may raise `UsageError`."""
@@ -194,9 +192,5 @@ class Administration:
         )
 
 
-def _digest(key: str) -> bytes:
-    return digest(key.encode("ascii"))
-
-
-def _shown(key: str) -> str:
-    return f"{key[:SHOWN]}..."
+def _digest(key: Secret) -> bytes:
+    return digest(key.reveal().encode("ascii"))

@@ -46,6 +46,7 @@ Respond = Callable[[Request], Coroutine[Any, Any, Response]]
 
 ADMIN_PREFIX = "/admin/v1/"
 MODEL_PREFIX = "/v1/models/"
+KEYS_PATH = "/v1/keys"
 
 
 class Gateway:
@@ -87,6 +88,7 @@ class Gateway:
         )
         self.requests = 0
         self.admin: Respond | None = None
+        self.minting: Respond | None = None
         self._clock = clock
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
@@ -106,6 +108,7 @@ class Gateway:
 
     def _compose(self) -> Handler:
         """Return the whole path of a request, the stages in the order in which it meets them."""
+        self.current.heed_preferences(self.keys.have_preferences)
         stages: list[Stage] = [
             self._recorder,
             auth(self.keys),
@@ -185,6 +188,8 @@ class Gateway:
     async def _page(self, request: Request, path: str) -> Response:
         if path.startswith(ADMIN_PREFIX) and self.admin is not None:
             return await self.admin(request)
+        if (path == KEYS_PATH or path.startswith(f"{KEYS_PATH}/")) and self.minting is not None:
+            return await self.minting(request)
         if path in self._posts:
             return _wrong_method(request, "POST")
         answer = self._model if path.startswith(MODEL_PREFIX) else self._pages.get(path)

@@ -20,7 +20,7 @@ MOST_PRESENTED = 4096
 class Keys:
     """The keys that are valid, by their digest, until they expire."""
 
-    __slots__ = ("_callers", "_presented", "_wall_clock", "are_restricted", "refused")
+    __slots__ = ("_callers", "_presented", "_wall_clock", "are_restricted", "have_preferences", "refused")
 
     def __init__(self, callers: Mapping[bytes, Caller], wall_clock: WallClock = time.time) -> None:
         self._wall_clock = wall_clock
@@ -36,8 +36,11 @@ class Keys:
         self._callers = callers
         self._presented: dict[bytes, Caller] = {}
         """Header values that were found valid for good, so that each is hashed once."""
-        self.are_restricted = any(one.allowed or one.preferences for one in callers.values())
+        known = callers.values()
+        self.are_restricted = any(one.allowed or one.preferences or one.bounds for one in known)
         """Whether any of them is not simply for everything."""
+        self.have_preferences = any(one.prefer is not None for one in known)
+        """Whether any of them prefers own machines, or clouds."""
 
     def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Return who presents `Authorization: Bearer` (or OpenAI's Azure form, `api-key`).

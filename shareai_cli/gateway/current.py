@@ -6,7 +6,10 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+
 from shareai_cli.config import RouteSettings, RouteTarget, Settings
+from shareai_cli.config.routes import is_own
 from shareai_cli.errors import ConnectionRefused, ModelUnavailable, UnknownModel
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints, node_endpoint
 from shareai_cli.gateway.exchange import Choice, Exchange
@@ -65,6 +68,7 @@ class Current:
         self._chance = chance
         self.endpoints = Endpoints.build(settings.providers, environ, make_pool)
         self._node: Endpoint | None = None
+        self._heeds_preferences = False
         self._take_up(settings, self.build_boards(settings))
 
     def __repr__(self) -> str:
@@ -106,19 +110,31 @@ class Current:
         self.settings = settings
         self.boards = boards
         self._providers = frozenset((*settings.providers, NODE))
+        self._take_up_routes()
+        self._measure()
+
+    def heed_preferences(self, are_there: bool) -> None:
+        """Take in whether any key prefers own machines, or clouds: only then is it asked for each request."""
+        if are_there != self._heeds_preferences:
+            self._heeds_preferences = are_there
+            self._take_up_routes()
+
+    def _take_up_routes(self) -> None:
+        routes = self.settings.routes.values()
         self._untroubled = {
             route.name: Choice(route.name, in_order(route.strategy, route.targets, self._chance))
-            for route in settings.routes.values()
-            if route.strategy == "priority" and route.is_plain
+            for route in routes
+            if route.strategy == "priority" and route.is_plain and not self._heeds_preferences
         }
-        """What routes come to, as long as nothing is known against any target."""
-        self._choosers = {route.name: self._chooser(route) for route in settings.routes.values()}
-        self._measure()
+        """What routes come to for every key, as long as nothing is known against any target."""
+        self._choosers = {route.name: self._chooser(route) for route in routes}
 
     def _chooser(self, route: RouteSettings) -> Chooser:
         board = self.boards.get(route.name)
         if board is None:
             plan = route_plan(route)
+            if self._heeds_preferences:
+                return lambda exchange: self._preferred(self._choose(plan), exchange)
             return lambda exchange: self._choose(plan)
         picker = Picker(
             board, self.measurements, self._health, self.standing, self._nobody_answers, self._chance
@@ -154,9 +170,19 @@ class Current:
         plan = provider_plan(exchange.model, self._providers)
         return self._choose(plan) if plan is not None else None
 
-    async def look_up(self, model: str) -> Choice:
-        """Return the targets of a bare model id in their order; raises `UnknownModel`."""
-        return self._choose(await self._offered(model))
+    async def look_up(self, exchange: Exchange) -> Choice:
+        """Return the targets of a request for a bare model id in their order; raises `UnknownModel`."""
+        return self._preferred(self._choose(await self._offered(exchange.model)), exchange)
+
+    def _preferred(self, choice: Choice, exchange: Exchange) -> Choice:
+        """Put the targets first that the key prefers; among these, and among the others, the order stays."""
+        caller = exchange.caller
+        if caller is None or caller.prefer is None or len(choice.targets) < 2:
+            return choice
+        first, providers = caller.prefer == "own", self.settings.providers
+        in_front = [one for one in choice.targets if is_own(one.provider, providers) == first]
+        behind = [one for one in choice.targets if is_own(one.provider, providers) != first]
+        return msgspec.structs.replace(choice, targets=(*in_front, *behind))
 
     def _choose(self, plan: Plan) -> Choice:
         if self._health.untroubled:

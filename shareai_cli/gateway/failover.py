@@ -38,7 +38,7 @@ class Surroundings(Protocol):
         Raises `NoTargetFits` where none of a route's can serve what is asked for.
         """
 
-    async def look_up(self, model: str) -> Choice:
+    async def look_up(self, exchange: Exchange) -> Choice:
         """Return the targets that a model means after asking who offers it; raises `UnknownModel`."""
 
     def endpoint(self, provider: str) -> Endpoint | None:
@@ -75,7 +75,7 @@ class Failover:
         is asked for.
         """
         surroundings, health = self._surroundings, self._health
-        choice = surroundings.route(exchange) or await surroundings.look_up(exchange.model)
+        choice = surroundings.route(exchange) or await surroundings.look_up(exchange)
         exchange.route = choice.route
         exchange.accounts.begin(exchange)
         self._retries.count_request()

@@ -27,11 +27,17 @@ class Models(Protocol):
 
 
 def may_use(caller: Caller, model: str, providers: Collection[str]) -> bool:
-    """Tell whether a key may ask for a model under this name.
+    """Tell whether a key may ask for a model under this name, and so may those that it was minted from."""
+    return _covers(caller.allowed, model, providers) and all(
+        _covers(bound, model, providers) for bound in caller.bounds
+    )
+
+
+def _covers(allowed: Collection[str], model: str, providers: Collection[str]) -> bool:
+    """Tell whether what is allowed holds a model; nothing said is everything.
 
     `provider/*` is for a provider of ours: without one, `meta/llama` is a bare name that anybody may offer.
     """
-    allowed = caller.allowed
     if not allowed or model in allowed:
         return True
     provider, slash, name = model.partition("/")
@@ -58,7 +64,7 @@ def permission(models: Models) -> Stage:
                 return inner(exchange)
             if exchange.model == AUTO and caller.preferences:
                 return prefer(exchange, caller)
-            if caller.allowed and not may_use(caller, exchange.model, models.providers):
+            if not may_use(caller, exchange.model, models.providers):
                 raise not_allowed(exchange.model)
             return inner(exchange)
 

@@ -35,6 +35,7 @@ from shareai_cli.gateway.auth import LONGEST_KEY
 from shareai_cli.gateway.browse import Browser
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, local_models
+from shareai_cli.gateway.minting import Minting
 from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.request_line import RequestLines
 from shareai_cli.gateway.route_explainer import RouteExplainer
@@ -158,6 +159,7 @@ class GatewayProcess:
         closing.push_async_callback(gateway.close)
         token = Secret(secrets.token_urlsafe(32))
         gateway.admin = self._admin_api(token, ledger, feed).respond
+        gateway.minting = Minting(gateway.keys, ledger.store, self._take_up_keys).respond
 
         server_settings = settings.server
         self.server = server = Server(

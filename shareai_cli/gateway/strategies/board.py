@@ -40,7 +40,7 @@ from shareai_cli.gateway.strategies.orders import (
     Weighted,
 )
 from shareai_cli.gateway.strategies.shape import Shape
-from shareai_cli.types import Clock, Target
+from shareai_cli.types import Clock, Preference, Target
 
 MOST_CHOSEN: Final = 16
 """Targets of a choice: no request makes more attempts."""
@@ -76,10 +76,13 @@ class Board:
         self.costs = ExpectedCosts(candidates, facts, measurements)
         self.measures = [measurements.of(one.target) for one in candidates]
         self.places: Mapping[Target, int] = {one.target: place for place, one in enumerate(candidates)}
-        self.groups = _groups(route, candidates)
+        self.groups = _groups(route, candidates, route.prefer)
         self.eligible = tuple(sorted(place for group in self.groups for place in group))
         """The places of those to which the route's requests may go at all."""
         self.order = self._order(self.groups, clock)
+        self._clock = clock
+        self._orders = {route.prefer: self.order}
+        """By whom they prefer, those of keys made once one of them asks."""
         wanted = route.conditions
         self._needs = bits(wanted.tools, wanted.vision, wanted.json_schema, True)
         self._contexts = sorted({one.context for one in candidates if one.context} | {ASSUMED_CONTEXT})
@@ -92,7 +95,18 @@ class Board:
         """Take in that a target's measure has changed."""
         place = self.places.get(target)
         if place is not None:
-            self.order.changed(place)
+            for order in self._orders.values():
+                order.changed(place)
+
+    def order_for(self, prefer: Preference | None) -> Order:
+        """Return the order for a key that prefers own machines, or clouds; None leaves it to the route."""
+        if prefer is None:
+            return self.order
+        order = self._orders.get(prefer)
+        if order is None:
+            groups = _groups(self.route, self.candidates, prefer)
+            order = self._orders[prefer] = self._order(groups, self._clock)
+        return order
 
     def shape(self, shape: Shape) -> Shape:
         """Return a request's shape with what the route takes every request to need."""
@@ -153,15 +167,21 @@ class Board:
 
 
 def choose(
-    shape: Shape, board: Board, warm: int | None, standing: StandingOf | None, chance: Chance
+    shape: Shape,
+    board: Board,
+    warm: int | None,
+    standing: StandingOf | None,
+    chance: Chance,
+    prefer: Preference | None = None,
 ) -> list[int]:
     """Return the places of the targets to try, in order: of those that can serve the request and stand well.
 
-    `standing` is None where nothing is known against any target. At most `MOST_CHOSEN`; those of whom it is
-    not known whether they can serve the request come after those of whom it is. Empty where none stands well.
+    `standing` is None where nothing is known against any target; `prefer` is the key's. At most
+    `MOST_CHOSEN`; those of whom it is not known whether they can serve the request come after those of whom
+    it is. Empty where none stands well.
     """
     fit, candidates = board.fit(shape), board.candidates
-    places = board.order.places(shape, warm, chance)
+    places = board.order_for(prefer).places(shape, warm, chance)
     chosen: list[int] = []
     unsure: list[int] = []
     for place in places:
@@ -192,15 +212,15 @@ def able(board: Board, shape: Shape) -> list[int]:
     return places
 
 
-def _groups(route: RouteSettings, candidates: Sequence[Candidate]) -> Groups:
+def _groups(route: RouteSettings, candidates: Sequence[Candidate], prefer: Preference | None) -> Groups:
     """Return the places of a route's candidates: all of them, or the preferred ones and the others."""
     places = range(len(candidates))
     own = tuple(place for place in places if candidates[place].is_own)
     cloud = tuple(place for place in places if not candidates[place].is_own)
     if route.private:
         groups = [own]
-    elif route.prefer is not None:
-        groups = [own, cloud] if route.prefer == "own" else [cloud, own]
+    elif prefer is not None:
+        groups = [own, cloud] if prefer == "own" else [cloud, own]
     else:
         groups = [tuple(places)]
     return [group for group in groups if group]

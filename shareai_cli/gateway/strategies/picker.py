@@ -60,7 +60,8 @@ class Picker:
                 return number
 
         standing = None if self._health.untroubled else self._standing
-        chosen = choose(shape, board, warm, standing, chance)
+        prefer = exchange.caller.prefer if exchange.caller is not None else None
+        chosen = choose(shape, board, warm, standing, chance, prefer)
         flight = Flight(exchange.accounts, self._measurements, conversation)
         if chosen:
             targets = [board.candidates[place].target for place in chosen]
