@@ -9,18 +9,20 @@ import typer
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.times import day
 from shareai_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from shareai_cli.client import Status
     from shareai_cli.paths import Paths
+    from shareai_cli.types import LimitUse
 
 app = new_app()
 
 
 @command(app, "status", example="shareai status")
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Show what the running gateway does, which targets are left alone, and why.
+    """Show what the running gateway does, which targets are left alone, and how much of limits is used.
 
     Exits with 1 where no gateway runs, with 6 where it runs with problems.
     """
@@ -90,6 +92,28 @@ def _print(found: Status) -> None:
         )
     else:
         print_line("Targets       all serve")
+    if found.limits:
+        print_line()
+        print_table(
+            ("LIMIT OF", "LIMIT", "USED", "OF", "UNDER WAY", "FREE AGAIN"),
+            [_use(one) for one in found.limits],
+        )
+
+
+def _use(one: LimitUse) -> tuple[str, ...]:
+    return (
+        one.subject,
+        one.limit,
+        _amount(one, one.used),
+        _amount(one, one.most),
+        _amount(one, one.reserved) if one.reserved else "-",
+        day(one.resets_ms),
+    )
+
+
+def _amount(one: LimitUse, number: int) -> str:
+    """Return a number of requests or tokens, or dollars to four digits: a report tells all of them."""
+    return f"${number / 1e9:,.4f}" if "budget" in one.limit else f"{number:,}"
 
 
 def _age(seconds: float) -> str:
