@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from shareai_cli.config.limits import read_limits
-from shareai_cli.ledger.keys import descendants, list_keys
+from shareai_cli.ledger.keys import descendant_ids, list_keys
 from shareai_cli.ledger.teams import list_teams
 from shareai_cli.types import Limits, Subject
 
@@ -20,6 +20,6 @@ def declared_limits(connection: sqlite3.Connection) -> dict[Subject, Limits]:
     }
     for key in list_keys(connection):
         if key.limits and key.revoked_ms is None:
-            minted = (one.id for one in descendants(connection, key.id))
+            minted = descendant_ids(connection, key.id)
             limits[Subject("key", key.name, (key.id, *minted))] = read_limits(key.limits)
     return limits

@@ -35,11 +35,11 @@ _SETTINGS: Final = (
     "SELECT id, name, team, allowed, preferences, expires_ms, prefer, parent FROM keys "
     "WHERE revoked_ms IS NULL ORDER BY id"
 )
-_DESCENDANTS: Final = (
-    "WITH RECURSIVE minted (id) AS (SELECT id FROM keys WHERE parent = ? "  # noqa: S608 - constants
+_MINTED: Final = (
+    "WITH RECURSIVE minted (id) AS (SELECT id FROM keys WHERE parent = ? "
     "UNION SELECT keys.id FROM keys JOIN minted ON keys.parent = minted.id) "
-    f"SELECT {KEY_COLUMNS} FROM keys WHERE id IN minted ORDER BY id"
 )
+"""The ids of the keys that were minted from one, and from those."""
 
 
 def active_keys(connection: sqlite3.Connection) -> dict[bytes, Caller]:
@@ -189,7 +189,20 @@ def rotate_key(
 
 def descendants(connection: sqlite3.Connection, number: int) -> list[KeyInfo]:
     """Return the keys that were minted from one, and from those, revoked ones included."""
-    return [key_info(row) for row in connection.execute(_DESCENDANTS, (number,))]
+    query = f"{_MINTED} SELECT {KEY_COLUMNS} FROM keys WHERE id IN minted ORDER BY id"  # noqa: S608 - constant
+    return [key_info(row) for row in connection.execute(query, (number,))]
+
+
+def descendant_ids(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
+    """Return the ids of the same."""
+    query = f"{_MINTED} SELECT id FROM minted ORDER BY id"  # noqa: S608 - constant
+    return tuple(row[0] for row in connection.execute(query, (number,)))
+
+
+def count_descendants(connection: sqlite3.Connection, number: int) -> int:
+    """Return how many of the same are not revoked."""
+    query = f"{_MINTED} SELECT count(*) FROM keys WHERE id IN minted AND revoked_ms IS NULL"  # noqa: S608
+    return int(connection.execute(query, (number,)).fetchone()[0])
 
 
 def find_key(connection: sqlite3.Connection, name: str) -> KeyInfo | None:

@@ -10,7 +10,14 @@ from msgspec.structs import replace
 from shareai_cli.errors import AuthenticationFailed, PermissionRefused, UnknownKey, UsageError
 from shareai_cli.ledger.key_bounds import wider
 from shareai_cli.ledger.key_settings import LONGEST_NAME, changed_settings, settings_of
-from shareai_cli.ledger.keys import create_key, descendants, find_key, key_by_id, revoke_key
+from shareai_cli.ledger.keys import (
+    count_descendants,
+    create_key,
+    descendants,
+    find_key,
+    key_by_id,
+    revoke_key,
+)
 from shareai_cli.nearest import nearest
 from shareai_cli.types import Actor, Caller, KeyChanges, KeyInfo
 
@@ -84,8 +91,7 @@ def _check_chain(connection: sqlite3.Connection, chain: list[KeyInfo]) -> None:
         raise PermissionRefused(
             f"Minted keys are at most {DEEPEST} generations deep.", hint="Mint with a key further up."
         )
-    minted = sum(key.revoked_ms is None for key in descendants(connection, chain[-1].id))
-    if minted >= MOST_MINTED:
+    if count_descendants(connection, chain[-1].id) >= MOST_MINTED:
         raise PermissionRefused(
             f"There are {MOST_MINTED} minted keys below the key '{chain[-1].name}' already.",
             hint="DELETE /v1/keys/NAME ends those that are no longer needed; expired ones count, too.",
