@@ -239,6 +239,36 @@ def test_what_may_be_used_was_allowed_by_name_or_with_all_of_its_provider(
     assert may_use(caller, model, PROVIDERS) == (model in names or by_provider)
 
 
+_lists = st.lists(_words, max_size=3).map(tuple)
+
+
+@given(_lists, st.lists(_lists, max_size=3).map(tuple), _words)
+def test_a_minted_key_may_use_what_all_above_it_may(
+    names: tuple[str, ...], bounds: tuple[tuple[str, ...], ...], model: str
+) -> None:
+    """Its own list, and each of theirs; an empty one is everything."""
+    caller = replace(CALLER, allowed=names, bounds=bounds)
+    each = [may_use(replace(CALLER, allowed=one), model, PROVIDERS) for one in (names, *bounds)]
+    assert may_use(caller, model, PROVIDERS) == all(each)
+
+
+async def test_a_minted_key_is_bound_by_those_above_it() -> None:
+    """Where it has no list of its own, too: what they may not is refused, and not shown to it."""
+    minted = ledger_of(replace(CALLER, ancestors=(3,), bounds=(("fast", "a/*"),)))
+    async with (
+        FaultUpstream(models=model_list("x")) as a,
+        FaultUpstream(models=model_list("z")) as b,
+        Gate({"a": a, "b": b}, routes={"fast": ["b/z"], "slow": ["a/x"]}, ledger=minted) as gate,
+    ):
+        assert [(await gate.ask(model)).status for model in ("fast", "a/x", "slow", "b/z")] == [
+            200,
+            200,
+            403,
+            403,
+        ]
+        assert [one["id"] for one in (await gate.get("/v1/models")).json["data"]] == ["fast", "a/x"]
+
+
 @given(_words)
 def test_a_key_without_a_list_may_use_everything(model: str) -> None:
     """As a plain key always could."""
