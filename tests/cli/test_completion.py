@@ -133,6 +133,26 @@ def test_keys_and_requests_are_completed_from_the_accounts(
     assert candidates(monkeypatch, "key", "revoke", "la") == ["laptop"]
 
 
+def test_what_limits_stand_on_is_completed(monkeypatch: pytest.MonkeyPatch, declared: Paths) -> None:
+    """Of what first, then its names; then the limits' own names, with what goes between them and a value."""
+    assert candidates(monkeypatch, "limit", "set", "team/") == []
+    assert not declared.database.exists()
+    shareai("team", "create", "dev")
+    shareai("key", "create", "ci")
+    kinds = ["organization", "team/", "key/", "route/", "target/"]
+    assert candidates(monkeypatch, "limit", "set", "") == kinds
+    assert candidates(monkeypatch, "limit", "list", "te") == ["team/"]
+    assert candidates(monkeypatch, "limit", "remove", "team/") == ["team/dev", "team/default"]
+    assert candidates(monkeypatch, "limit", "set", "key/c") == ["key/ci"]
+    assert candidates(monkeypatch, "limit", "set", "route/") == ["route/chat"]
+    assert candidates(monkeypatch, "limit", "set", "target/alpha/d") == ["target/alpha/declared"]
+    assert candidates(monkeypatch, "limit", "set", "nothing/") == []
+    assert candidates(monkeypatch, "limit", "set", "team/dev", "budget_t") == ["budget_total="]
+    assert candidates(monkeypatch, "limit", "remove", "team/dev", "budget_t") == ["budget_total"]
+    assert candidates(monkeypatch, "key", "create", "x", "--team", "d") == ["dev", "default"]
+    assert candidates(monkeypatch, "team", "show", "de") == ["dev", "default"]
+
+
 def test_a_fresh_installation_completes_what_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Providers by the keys in the environment, else the demo model."""
     assert candidates(monkeypatch, "route", "add", "new", "") == [f"node/{DEMO_MODEL}"]
