@@ -8,73 +8,44 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Protocol, TypeVar
-from urllib.parse import parse_qsl, unquote
+from typing import Annotated, Any, Protocol
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Meta, Struct
 
-from shareai_cli.client import ACTOR_HEADER, ROTATION, NewKey, Status
+from shareai_cli.client import ACTOR_HEADER, Status
 from shareai_cli.errors import (
     AuthenticationFailed,
-    MalformedRequest,
     MethodNotAllowed,
     PermissionRefused,
     ShareAIError,
     UnknownPath,
 )
+from shareai_cli.gateway.admin_access import AccessPages
+from shareai_cli.gateway.admin_reading import decode_body, decode_query
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
     LATEST_MS,
-    PLAIN_KEY,
     Actor,
     AuditVerdict,
     CacheUse,
     Grouping,
-    KeyChanges,
-    KeyInfo,
-    KeySettings,
-    LimitChanges,
     ModelListing,
     NodeRegistration,
     RouteExplanation,
-    TeamInfo,
-    WrittenLimits,
 )
 from shareai_cli.wire.message import Request, Response
 
 PREFIX = "/admin/v1"
 
-LONGEST_OVERLAP_MS = 366 * 86_400_000
-"""How long a key's former secret may stay valid, milliseconds."""
-
 _ACTOR = ACTOR_HEADER.lower().encode()
 _LONGEST_ACTOR = 300
 
 _FROM_A_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-mode")
-
-Body = TypeVar("Body")
-
-
-class _KeyWanted(Struct, frozen=True):
-    name: str
-    settings: KeySettings = PLAIN_KEY
-
-
-class _Rotation(Struct, frozen=True):
-    overlap_ms: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_MS)] = 0
-
-
-class _TeamWanted(Struct, frozen=True):
-    name: str
-    limits: WrittenLimits = {}
-
-
-class _TeamChanges(Struct, frozen=True):
-    limits: LimitChanges
 
 
 class _CacheQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,13 +103,12 @@ class AdminApi:
         self._models = models
         self._explain_route = explain_route
         self._settled = settled
-        self._changed = changed
+        self._access = AccessPages(self._by, changed)
         self._feed = feed
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
             "/status": {"GET": self._get_status},
             "/reload": {"POST": self._post_reload},
-            "/keys": {"GET": self._list_keys, "POST": self._create_key},
-            "/teams": {"GET": self._list_teams, "POST": self._create_team},
+            **self._access.pages,
             "/providers": {"GET": self._get_section},
             "/routes": {"GET": self._get_section},
             "/routes/explain": {"POST": self._explain},
@@ -180,12 +150,8 @@ class AdminApi:
     def _find(self, request: Request) -> Callable[[Request], Awaitable[object]]:
         path = request.path.removeprefix(PREFIX)
         methods = self._pages.get(path)
-        if methods is None and path.startswith("/keys/"):
-            methods = {"PATCH": self._change_key, "DELETE": self._revoke_key}
-            if path.endswith(ROTATION):
-                methods = {"POST": self._rotate_key}
-        if methods is None and path.startswith("/teams/"):
-            methods = {"PATCH": self._change_team, "DELETE": self._remove_team}
+        if methods is None:
+            methods = self._access.below(path)
         if methods is None and path.startswith("/requests/"):
             methods = {"GET": self._get_request}
         if methods is None:
@@ -200,54 +166,6 @@ class AdminApi:
 
     async def _post_reload(self, _request: Request) -> Mapping[str, object]:
         return {"problem": await self._reload()}
-
-    async def _list_keys(self, _request: Request) -> Mapping[str, object]:
-        return {"keys": await asyncio.to_thread(self._admin.list_keys)}
-
-    async def _create_key(self, request: Request) -> NewKey:
-        wanted = _decode(request, _KeyWanted)
-        made = await asyncio.to_thread(self._by(request).create_key, wanted.name, wanted.settings)
-        await self._changed()
-        return made
-
-    async def _change_key(self, request: Request) -> KeyInfo:
-        name, changes = _last_part(request), _decode(request, KeyChanges)
-        changed = await asyncio.to_thread(self._by(request).change_key, name, changes)
-        await self._changed()
-        return changed
-
-    async def _revoke_key(self, request: Request) -> KeyInfo:
-        name = _last_part(request)
-        revoked = await asyncio.to_thread(self._by(request).revoke_key, name)
-        await self._changed()
-        return revoked
-
-    async def _rotate_key(self, request: Request) -> NewKey:
-        name = unquote(request.path.removeprefix(f"{PREFIX}/keys/").removesuffix(ROTATION))
-        overlap_ms = _decode(request, _Rotation).overlap_ms
-        made = await asyncio.to_thread(self._by(request).rotate_key, name, overlap_ms)
-        await self._changed()
-        return made
-
-    async def _list_teams(self, _request: Request) -> Mapping[str, object]:
-        return {"teams": await asyncio.to_thread(self._admin.list_teams)}
-
-    async def _create_team(self, request: Request) -> TeamInfo:
-        wanted = _decode(request, _TeamWanted)
-        made = await asyncio.to_thread(self._by(request).create_team, wanted.name, wanted.limits)
-        await self._changed()
-        return made
-
-    async def _change_team(self, request: Request) -> TeamInfo:
-        name, limits = _last_part(request), _decode(request, _TeamChanges).limits
-        changed = await asyncio.to_thread(self._by(request).change_team, name, limits)
-        await self._changed()
-        return changed
-
-    async def _remove_team(self, request: Request) -> TeamInfo:
-        removed = await asyncio.to_thread(self._by(request).remove_team, _last_part(request))
-        await self._changed()
-        return removed
 
     async def _get_config(self, _request: Request) -> Mapping[str, Any]:
         return self._config()
@@ -266,10 +184,12 @@ class AdminApi:
         return {"nodes": await asyncio.to_thread(self._admin.list_nodes)}
 
     async def _register_node(self, request: Request) -> object:
-        return await asyncio.to_thread(self._by(request).register_node, _decode(request, NodeRegistration))
+        return await asyncio.to_thread(
+            self._by(request).register_node, decode_body(request, NodeRegistration)
+        )
 
     async def _usage(self, request: Request) -> object:
-        asked = _query(request, _UsageQuery)
+        asked = decode_query(request, _UsageQuery)
         await self._settled()
         return await asyncio.to_thread(self._admin.usage, asked.by, asked.since_ms)
 
@@ -277,13 +197,13 @@ class AdminApi:
         return {"caches": await self._cache.use()}
 
     async def _clear_cache(self, request: Request) -> Mapping[str, object]:
-        asked = _query(request, _CacheQuery)
+        asked = decode_query(request, _CacheQuery)
         cleared = await self._cache.clear(asked.route)
         await asyncio.to_thread(self._by(request).cache_cleared, asked.route, cleared)
         return {"caches": cleared}
 
     async def _audit(self, request: Request) -> Mapping[str, object]:
-        asked = _query(request, _AuditQuery)
+        asked = decode_query(request, _AuditQuery)
         rows = await asyncio.to_thread(self._admin.audit, asked.limit, asked.since_ms, asked.after)
         return {"rows": rows}
 
@@ -297,27 +217,6 @@ class AdminApi:
 
     async def _events(self, _request: Request) -> Response:
         return Response(200, [EVENTS_TYPE, (b"cache-control", b"no-store")], self._feed.events())
-
-
-def _last_part(request: Request) -> str:
-    """Return the name at the end of a path, in which a `/` is written as `%2F`."""
-    return unquote(request.path.rpartition("/")[2])
-
-
-def _decode(request: Request, kind: type[Body]) -> Body:
-    try:
-        return msgspec.json.decode(request.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRequest(f"The body is not what {request.path[:100]} takes: {error}.") from None
-
-
-def _query(request: Request, kind: type[Body]) -> Body:
-    query = request.query
-    try:
-        values = dict(parse_qsl(query, strict_parsing=bool(query), max_num_fields=8))
-        return msgspec.convert(values, kind, strict=False)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise MalformedRequest(f"The query is not what {request.path[:100]} takes: {error}.") from None
 
 
 def _refusal(error: ShareAIError) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypedDict
 from urllib.parse import unquote
 
@@ -38,7 +38,7 @@ from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Ledger, Replies, RequestIds
-from shareai_cli.types import NODE, Caller, Clock, WallClock
+from shareai_cli.types import NODE, Caller, Clock, Limits, LimitUse, Subject, WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.refusal import refusal
 
@@ -67,6 +67,7 @@ class Gateway:
         facts: Facts | None = None,
         chance: Callable[[], float] = random.random,
         replies: Replies | None = None,
+        limits: Mapping[Subject, Limits] | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
     ) -> None:
@@ -149,6 +150,13 @@ class Gateway:
         """Take up a changed set of keys; requests that are under way end as they began."""
         self.keys.replace(callers)
         self._path = self._compose()
+
+    async def replace_limits(self, limits: Mapping[Subject, Limits]) -> None:
+        """Take up changed limits."""
+
+    def limit_use(self) -> Sequence[LimitUse]:
+        """Tell how much of each limit is used now."""
+        return ()
 
     async def replace(self, settings: Settings) -> None:
         """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""

@@ -38,12 +38,13 @@ from shareai_cli.gateway.fleet import Fleet, local_models
 from shareai_cli.gateway.minting import Minting
 from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.request_line import RequestLines
+from shareai_cli.gateway.roster import Roster
 from shareai_cli.gateway.route_explainer import RouteExplainer
 from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret, digest, write_private
-from shareai_cli.types import GATEWAY, Actor, Limits, LimitUse, LocalModel, Subject
+from shareai_cli.types import GATEWAY, Actor, LocalModel
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.server import Server, ServerLimits
 from shareai_cli.wire.turn import Turn
@@ -96,8 +97,6 @@ class GatewayProcess:
         self._config_problem: str | None = None
         self._base_url = ""
         self._has_models = False
-        self._taking_up = asyncio.Lock()
-        self._limits_of_accounts: Mapping[Subject, Limits] = {}
 
     def __repr__(self) -> str:
         return f"<GatewayProcess {self._base_url or 'not started'}>"
@@ -143,6 +142,7 @@ class GatewayProcess:
             lines.add(entry)
             feed.add(entry)
 
+        limits = await asyncio.to_thread(ledger.store.limits)
         self.gateway = gateway = Gateway(
             settings,
             environ=start.environ,
@@ -155,11 +155,15 @@ class GatewayProcess:
             notice=self.notice,
             facts=FactBook(),
             replies=Replies(start.paths.replies),
+            limits={**settings.limits, **limits},
         )
         closing.push_async_callback(gateway.close)
+        self._roster = Roster(
+            ledger.store, gateway, lambda: gateway.current.settings.limits, limits, self.notice
+        )
         token = Secret(secrets.token_urlsafe(32))
         gateway.admin = self._admin_api(token, ledger, feed).respond
-        gateway.minting = Minting(gateway.keys, ledger.store, self._take_up_keys).respond
+        gateway.minting = Minting(gateway.keys, ledger.store, self._roster.accounts_changed).respond
 
         server_settings = settings.server
         self.server = server = Server(
@@ -185,7 +189,7 @@ class GatewayProcess:
         closing.push_async_callback(watcher.close)
         # Last, as it is shown only once: a start that fails must not have made it.
         first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
-        await self._take_up_keys()
+        await self._roster.accounts_changed()
         return Ready(settings, self._base_url, models, first_key, first_key_file)
 
     async def _close_server(self) -> None:
@@ -224,24 +228,9 @@ class GatewayProcess:
             models=Browser(gateway.current, gateway.directory, self.fleet, FactBook()).list_models,
             explain_route=RouteExplainer(gateway.current).explain,
             settled=settled,
-            changed=self._take_up_keys,
+            changed=self._roster.accounts_changed,
             feed=feed,
         )
-
-    async def _take_up_keys(self) -> None:
-        """Take up the keys and the limits as the accounts have them now."""
-        async with self._taking_up:  # so that what was read first is not taken up last
-            store = self.gateway.ledger.store
-            callers = await asyncio.to_thread(store.active_keys)
-            self._limits_of_accounts = await asyncio.to_thread(store.limits)
-            self.gateway.replace_keys(callers)
-            self._take_up_limits()
-
-    def _take_up_limits(self) -> None:
-        """Have the limits enforced that the configuration and the accounts declare."""
-
-    def _limit_use(self) -> tuple[LimitUse, ...]:
-        return ()
 
     async def status(self) -> Status:
         """Describe this gateway."""
@@ -268,7 +257,7 @@ class GatewayProcess:
             ),
             ledger_problem=ledger.problem,
             ledger_waiting=ledger.waiting,
-            limits=self._limit_use(),
+            limits=tuple(gateway.limit_use()),
             **self._counters(),
         )
 
@@ -280,6 +269,7 @@ class GatewayProcess:
         former_settings = self.gateway.current.settings
         former = former_settings.server
         await self.gateway.replace(settings)
+        await self._roster.limits_changed()
         server = settings.server
         self.server.replace(hostnames=server.hostnames, limits=server_limits(server))
         models = local_models(settings, self._start.has_llama)
