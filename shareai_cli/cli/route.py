@@ -156,7 +156,7 @@ def explain(
 def remove(
     context: typer.Context, name: NameArgument, yes: YesOption = False, as_json: JsonOption = False
 ) -> None:
-    """Take a route out of the configuration file. Asks first."""
+    """Take a route, and its limits, out of the configuration file. Asks first."""
     run = invocation(context)
     found = run.settings().routes.get(name)
     if found is not None:  # of one that there is not the removing itself tells

@@ -68,7 +68,8 @@ class Current:
         self._chance = chance
         self.endpoints = Endpoints.build(settings.providers, environ, make_pool)
         self._node: Endpoint | None = None
-        self._heeds_preferences = False
+        self.heeds_preferences = False
+        """Whether any key prefers own machines, or clouds."""
         self._take_up(settings, self.build_boards(settings))
 
     def __repr__(self) -> str:
@@ -115,8 +116,8 @@ class Current:
 
     def heed_preferences(self, are_there: bool) -> None:
         """Take in whether any key prefers own machines, or clouds: only then is it asked for each request."""
-        if are_there != self._heeds_preferences:
-            self._heeds_preferences = are_there
+        if are_there != self.heeds_preferences:
+            self.heeds_preferences = are_there
             self._take_up_routes()
 
     def _take_up_routes(self) -> None:
@@ -124,7 +125,7 @@ class Current:
         self._untroubled = {
             route.name: Choice(route.name, in_order(route.strategy, route.targets, self._chance))
             for route in routes
-            if route.strategy == "priority" and route.is_plain and not self._heeds_preferences
+            if route.strategy == "priority" and route.is_plain and not self.heeds_preferences
         }
         """What routes come to for every key, as long as nothing is known against any target."""
         self._choosers = {route.name: self._chooser(route) for route in routes}
@@ -133,7 +134,7 @@ class Current:
         board = self.boards.get(route.name)
         if board is None:
             plan = route_plan(route)
-            if self._heeds_preferences:
+            if self.heeds_preferences:
                 return lambda exchange: self._preferred(self._choose(plan), exchange)
             return lambda exchange: self._choose(plan)
         picker = Picker(
