@@ -118,7 +118,7 @@ async def test_the_preferred_of_many_keep_their_order() -> None:
 
 
 async def test_preferences_come_and_go_with_the_keys() -> None:
-    """From the next request on; they outlast a change of the configuration, and are asked for while any is."""
+    """From the next request on, and they outlast a change of the configuration; without any nothing asks."""
     async with (
         FaultUpstream() as cloud,
         FaultUpstream() as own,
@@ -133,9 +133,10 @@ async def test_preferences_come_and_go_with_the_keys() -> None:
         assert (await gate.ask()).headers[target] == "own/m"
         await gateway.replace(gate.settings)
         assert (await gate.ask()).headers[target] == "own/m"
-        assert gateway.current.heeds_preferences
+        heeded = [gateway.current.heeds_preferences]
         gateway.replace_keys({key_digest(KEY): CALLER})
-        assert not gateway.current.heeds_preferences
+        heeded.append(gateway.current.heeds_preferences)
+        assert heeded == [True, False]
         assert (await gate.ask()).headers[target] == "cloud/m"
 
 
