@@ -169,7 +169,11 @@ class Administration:
 
     def _under_way(self, request: str) -> RequestRow | None:
         wanted = None if request == LAST_REQUEST else number_of(request)
-        entries = [one for one in self._ledger.under_way() if wanted in (None, one.request)]
+        entries = [
+            one
+            for one in self._ledger.under_way()
+            if one.request == wanted or (wanted is None and not one.drill)
+        ]
         if not entries:
             return None
         names = {key.id: key.name for key in self._ledger.store.list_keys()}

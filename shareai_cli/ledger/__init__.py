@@ -2,10 +2,18 @@
 
 from shareai_cli.ledger.audit import list_audit, verify_audit
 from shareai_cli.ledger.costs import Prices
-from shareai_cli.ledger.entries import Closed, Opened, RequestIds, parse_public_id, public_id
+from shareai_cli.ledger.entries import (
+    Closed,
+    Opened,
+    RequestIds,
+    drill_id,
+    parse_drill_id,
+    parse_public_id,
+    public_id,
+)
 from shareai_cli.ledger.ledger import Ledger, LedgerState
 from shareai_cli.ledger.replies import KeptReply, Replies
-from shareai_cli.ledger.report import usage_report
+from shareai_cli.ledger.report import drill_report, usage_report
 from shareai_cli.ledger.requests import find, number_of, recent, row_under_way
 from shareai_cli.ledger.since import parse_since, parse_until
 from shareai_cli.ledger.store import Store
@@ -20,9 +28,12 @@ __all__ = [
     "Replies",
     "RequestIds",
     "Store",
+    "drill_id",
+    "drill_report",
     "find",
     "list_audit",
     "number_of",
+    "parse_drill_id",
     "parse_public_id",
     "parse_since",
     "parse_until",

@@ -12,6 +12,7 @@ from shareai_cli.types import Attempt, Outcome, Usage, WallClock
 _COUNTER_BITS = 21
 _LAST_MS = (1 << 42) - 1
 _ID_PREFIX = "req_"
+_DRILL_PREFIX = "drill_"
 
 
 class Opened(Struct, frozen=True, array_like=True, gc=False):
@@ -26,6 +27,8 @@ class Opened(Struct, frozen=True, array_like=True, gc=False):
     prompt_bytes: int
     fingerprint: bytes
     """Salted hash of the prompt; empty where no prompt was understood."""
+    drill: int = 0
+    """The drill that it is part of, which reports leave out; 0 for a client's request."""
 
 
 class Closed(Struct, frozen=True, array_like=True, gc=False):
@@ -58,6 +61,8 @@ class Closed(Struct, frozen=True, array_like=True, gc=False):
     """0 where no content came."""
     total_us: int
     fingerprint: bytes
+    drill: int = 0
+    """As in its `Opened`."""
 
 
 Entry = Opened | Closed
@@ -97,9 +102,23 @@ def public_id(request: int) -> str:
     return _ID_PREFIX + request.to_bytes(8).hex()
 
 
+def drill_id(drill: int) -> str:
+    """Return a drill's number, which is one of a request's kind, as commands show it."""
+    return _DRILL_PREFIX + drill.to_bytes(8).hex()
+
+
 def parse_public_id(text: str) -> int | None:
     """Return the number that `public_id` shows so; None where the text is no such id."""
-    digits = text.removeprefix(_ID_PREFIX)
+    return _parse(text, _ID_PREFIX)
+
+
+def parse_drill_id(text: str) -> int | None:
+    """Return the number that `drill_id` shows so; None where the text is no such id."""
+    return _parse(text, _DRILL_PREFIX)
+
+
+def _parse(text: str, prefix: str) -> int | None:
+    digits = text.removeprefix(prefix)
     if len(digits) != 16 or digits == text or not digits.isascii() or not digits.isalnum():
         return None
     try:

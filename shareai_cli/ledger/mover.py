@@ -25,6 +25,8 @@ _INSERTS: Final = {
     for count in STRETCHES
 }
 
+_DRILL: Final = REQUEST_COLUMNS.index("drill")
+
 
 class _RowsExistError(Exception):
     """Some requests of a batch have their rows already."""
@@ -228,7 +230,8 @@ class _Batch:
     def _add(self, row: Row) -> None:
         if self._check and self._has_row(row[0]):
             return
-        self._sums.add(row)
+        if not row[_DRILL]:
+            self._sums.add(row)
         self._waiting.append(row)
         self._count += 1
         if len(self._waiting) == self._pace.stretch:

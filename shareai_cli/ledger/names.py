@@ -28,7 +28,7 @@ def team_names(paths: Paths) -> list[str]:
 
 def latest_request_ids(paths: Paths, count: int) -> list[str]:
     """Return the ids of the latest requests, the newest first; raises `LedgerUnavailable`."""
-    numbers = _first_column(paths, "SELECT id FROM requests ORDER BY id DESC LIMIT ?", count)
+    numbers = _first_column(paths, "SELECT id FROM requests WHERE drill = 0 ORDER BY id DESC LIMIT ?", count)
     return [public_id(int(number)) for number in numbers]
 
 

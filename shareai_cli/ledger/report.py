@@ -10,7 +10,15 @@ from typing import Final
 
 from shareai_cli.ledger.database import connect_reader, understood
 from shareai_cli.ledger.store import Store
-from shareai_cli.ledger.sums import DIMENSIONS, HOUR_MS, SUMS, sums_by_hour, sums_by_name, sums_within_hour
+from shareai_cli.ledger.sums import (
+    DIMENSIONS,
+    HOUR_MS,
+    SUMS,
+    sums_by_hour,
+    sums_by_name,
+    sums_of_drill,
+    sums_within_hour,
+)
 from shareai_cli.paths import Paths
 from shareai_cli.types import Grouping, UsageReport, UsageSums
 
@@ -31,6 +39,8 @@ def usage_report(
 ) -> UsageReport:
     """Report the requests that came at `since_ms` or later, on a connection of its own that only reads.
 
+    Those of drills are left out.
+
     Days are those of `zone`, or local ones. Raises `LedgerUnavailable`.
     """
     path = source.path if isinstance(source, Store) else source.database
@@ -40,6 +50,22 @@ def usage_report(
             rows = _by_day(connection, since_ms, zone)
         else:
             rows = _by_name(connection, by or "route", since_ms)
+    return _report(rows, by, since_ms)
+
+
+def drill_report(source: Paths | Store, drill: int) -> UsageReport:
+    """Report the requests of one drill by their targets, which no other report holds; as `usage_report`."""
+    path = source.path if isinstance(source, Store) else source.database
+    groups: dict[str, _Sums] = {}
+    with understood(path), closing(connect_reader(path)) as connection:
+        connection.execute("BEGIN")
+        names = _names(connection, "target")
+        for number, *sums in connection.execute(sums_of_drill("target"), {"drill": drill}):
+            _add(groups, names.get(number, f"#{number}"), sums)
+    return _report(list(groups.items()), "target", None)
+
+
+def _report(rows: Sequence[tuple[str, _Sums]], by: Grouping | None, since_ms: int | None) -> UsageReport:
     total = _added(sums for _, sums in rows)
     shown = [_usage(name, sums) for name, sums in rows] if by is not None else []
     if by != "day":

@@ -30,8 +30,10 @@ _QUERY: Final = (
 
 
 def recent(source: Paths | Store, limit: int = 20) -> list[RequestRow]:
-    """Return the latest requests, the newest first; raises `LedgerUnavailable`."""
-    return _select(source, "ORDER BY requests.id DESC LIMIT ?", min(max(limit, 0), MOST))
+    """Return the latest requests, the newest first, without those of drills; raises `LedgerUnavailable`."""
+    return _select(
+        source, "WHERE requests.drill = 0 ORDER BY requests.id DESC LIMIT ?", min(max(limit, 0), MOST)
+    )
 
 
 def find(source: Paths | Store, request: str) -> RequestRow | None:

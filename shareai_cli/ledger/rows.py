@@ -143,6 +143,7 @@ class Rows:
             entry.completion_bytes,
             entry.fingerprint or None,
             self._attempts(connection, attempts) if attempts and not ordinary else None,
+            entry.drill,
         )
 
     def incomplete(self, connection: sqlite3.Connection, entry: Opened, target: str) -> Row:
@@ -173,6 +174,7 @@ class Rows:
                 first_token_us=0,
                 total_us=0,
                 fingerprint=entry.fingerprint,
+                drill=entry.drill,
             ),
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION: Final = 6
+VERSION: Final = 7
 """`user_version` of a database to which every migration was applied."""
 
 SALT_BYTES: Final = 32
@@ -43,6 +43,7 @@ REQUEST_COLUMNS: Final = (
     "completion_bytes",
     "fingerprint",
     "attempts",
+    "drill",
 )
 """The columns of `requests`. `attempt_us` says all that `attempts` would of one attempt that ended well."""
 
@@ -216,6 +217,14 @@ def migrations() -> Migrations:
             f"SELECT 4, hour, ifnull(names.id, 0) AS place, {', '.join(f'sum({name})' for name in sums)} "
             "FROM hourly LEFT JOIN keys ON keys.id = hourly.name LEFT JOIN names ON names.name = keys.team "
             "WHERE dimension = 3 GROUP BY hour, place"
+        )
+
+    @steps()
+    def drills(db: Database) -> None:
+        db.execute("ALTER TABLE requests ADD COLUMN drill INTEGER NOT NULL DEFAULT 0")
+        db.execute(
+            "CREATE TABLE drills (id INTEGER PRIMARY KEY, began_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, "
+            "cause TEXT NOT NULL, verdict TEXT NOT NULL, report TEXT NOT NULL)"
         )
 
     return steps

@@ -2,7 +2,7 @@
 
 `hourly` holds the sums of each hour by route, target, key and team, kept in the transaction that writes the
 rows, so a report reads some thousand sums instead of a million rows, and parts of an hour from the rows
-themselves: `hours` tells which requests are an hour's.
+themselves: `hours` tells which requests are an hour's. The requests of drills are in none of these sums.
 """
 
 from __future__ import annotations
@@ -67,5 +67,13 @@ def sums_within_hour(dimension: str) -> str:
         f"SELECT {dimension}, {_OVER_ROWS} FROM requests "  # noqa: S608 - constants
         "WHERE id >= (SELECT first_id FROM hours WHERE hour = :hour) "
         "AND id <= (SELECT last_id FROM hours WHERE hour = :hour) "
-        f"AND time_ms >= :start AND time_ms < :end GROUP BY {dimension}"
+        f"AND time_ms >= :start AND time_ms < :end AND drill = 0 GROUP BY {dimension}"
+    )
+
+
+def sums_of_drill(dimension: str) -> str:
+    """Return the query of the sums over the rows of drill `:drill`, whose requests all have larger ids."""
+    return (
+        f"SELECT {dimension}, {_OVER_ROWS} FROM requests "  # noqa: S608 - constants
+        f"WHERE id > :drill AND drill = :drill GROUP BY {dimension}"
     )
