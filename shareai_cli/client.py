@@ -16,6 +16,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from shareai_cli.drill_types import DrillRecord, DrillSubjects, Scenario, ScenarioWanted
 from shareai_cli.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -52,6 +53,8 @@ from shareai_cli.types import (
 PREFIX: Final = "/admin/v1"
 ROTATION: Final = "/rotation"
 """Below a key's path: where another secret is made for it."""
+
+DRILLS: Final = "/drills"
 
 ACTOR_HEADER: Final = "X-ShareAI-Actor"
 """Who asks, percent-encoded: a word of whoever has the token, kept in the audit and giving no rights."""
@@ -171,6 +174,9 @@ class Admin(Protocol):
     def clear_cache(self, route: str | None) -> Sequence[CacheUse]:
         """Forget every reply, or those of a route, and return what there was; may raise `UsageError`."""
 
+    def drill_history(self, limit: int) -> Sequence[DrillRecord]:
+        """Return the latest drills, the newest first."""
+
     def audit(self, limit: int, since_ms: int | None = None, after: int | None = None) -> Sequence[AuditRow]:
         """Return the latest changes, the newest last; with `after`, the first ones behind that id."""
 
@@ -192,6 +198,34 @@ class GatewayAdmin(Admin, Protocol):
 
     def list_models(self) -> ModelListing:
         """Return everything that can be asked for; may wait for providers, which have some seconds."""
+
+
+class DrillAdmin(GatewayAdmin, Protocol):
+    """What a drill asks of a running gateway."""
+
+    def drill_subjects(self) -> DrillSubjects:
+        """Return the routes and targets that can be drilled."""
+
+    def begin_drill(self) -> str:
+        """Begin a drill and return its id; raises `Overloaded` where there are too many."""
+
+    def add_scenario(self, drill: str, wanted: ScenarioWanted) -> Scenario:
+        """Set up a scenario and return what its requests have to present; raises `UsageError`."""
+
+    def scenario_troubles(self, drill: str, scenario: int) -> Sequence[Trouble]:
+        """Return what is left alone in a scenario just now."""
+
+    def drop_scenario(self, drill: str, scenario: int) -> None:
+        """End a scenario."""
+
+    def end_drill(self, drill: str) -> None:
+        """End a drill."""
+
+    def drill_usage(self, drill: str) -> UsageReport:
+        """Report the requests of a drill, by target."""
+
+    def keep_drill(self, record: DrillRecord) -> None:
+        """Keep what a drill found."""
 
 
 class GatewayAddress(Struct, frozen=True):
@@ -241,6 +275,18 @@ class _Caches(Struct):
 
 class _Audit(Struct):
     rows: list[AuditRow]
+
+
+class _Drill(Struct):
+    id: str
+
+
+class _Drills(Struct):
+    drills: list[DrillRecord]
+
+
+class _Troubles(Struct):
+    troubles: list[Trouble]
 
 
 class _Nodes(Struct):
@@ -368,6 +414,43 @@ class HttpAdmin:
     def verify_audit(self) -> AuditVerdict:
         """See `Admin`."""
         return self._ask("GET", "/audit/verify", AuditVerdict)
+
+    def drill_history(self, limit: int) -> Sequence[DrillRecord]:
+        """See `Admin`."""
+        return self._ask("GET", f"{DRILLS}/history", _Drills, params=_query(limit=limit)).drills
+
+    def drill_subjects(self) -> DrillSubjects:
+        """See `DrillAdmin`."""
+        return self._ask("GET", f"{DRILLS}/subjects", DrillSubjects)
+
+    def begin_drill(self) -> str:
+        """See `DrillAdmin`."""
+        return self._ask("POST", DRILLS, _Drill, content=b"{}").id
+
+    def add_scenario(self, drill: str, wanted: ScenarioWanted) -> Scenario:
+        """See `DrillAdmin`."""
+        body = msgspec.json.encode(wanted)
+        return self._ask("POST", f"{DRILLS}/{drill}/scenarios", Scenario, content=body)
+
+    def scenario_troubles(self, drill: str, scenario: int) -> Sequence[Trouble]:
+        """See `DrillAdmin`."""
+        return self._ask("GET", f"{DRILLS}/{drill}/scenarios/{scenario}", _Troubles).troubles
+
+    def drop_scenario(self, drill: str, scenario: int) -> None:
+        """See `DrillAdmin`."""
+        self._ask("DELETE", f"{DRILLS}/{drill}/scenarios/{scenario}", _Drill)
+
+    def end_drill(self, drill: str) -> None:
+        """See `DrillAdmin`."""
+        self._ask("DELETE", f"{DRILLS}/{drill}", _Drill)
+
+    def drill_usage(self, drill: str) -> UsageReport:
+        """See `DrillAdmin`."""
+        return self._ask("GET", f"{DRILLS}/{drill}/usage", UsageReport)
+
+    def keep_drill(self, record: DrillRecord) -> None:
+        """See `DrillAdmin`."""
+        self._ask("POST", f"{DRILLS}/history", _Drill, content=msgspec.json.encode(record))
 
     def _ask(self, method: str, path: str, kind: type[Answer], **options: Any) -> Answer:
         headers = {

@@ -25,6 +25,8 @@ from shareai_cli.errors import (
 from shareai_cli.gateway.admin_access import AccessPages
 from shareai_cli.gateway.admin_reading import decode_body, decode_query
 from shareai_cli.gateway.administration import Administration
+from shareai_cli.gateway.drill_admin import DrillPages, Page, Reading
+from shareai_cli.gateway.drills import Drills
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.secrets import Secret
@@ -93,6 +95,7 @@ class AdminApi:
         settled: Callable[[], Awaitable[None]],
         changed: Callable[[], Awaitable[None]],
         feed: Feed,
+        drills: Drills,
     ) -> None:
         self._authorization = f"Bearer {token.reveal()}".encode()
         self._admin = admin
@@ -105,6 +108,8 @@ class AdminApi:
         self._settled = settled
         self._access = AccessPages(self._by, changed)
         self._feed = feed
+        reading = Reading(decode_body, decode_body, decode_query, self._by)
+        self._drills = DrillPages(drills, reading, settled)
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
             "/status": {"GET": self._get_status},
             "/reload": {"POST": self._post_reload},
@@ -149,9 +154,11 @@ class AdminApi:
 
     def _find(self, request: Request) -> Callable[[Request], Awaitable[object]]:
         path = request.path.removeprefix(PREFIX)
-        methods = self._pages.get(path)
+        methods: Mapping[str, Page] | None = self._pages.get(path)
         if methods is None:
             methods = self._access.below(path)
+        if methods is None and path.startswith("/drills"):
+            methods = self._drills.find(path.removeprefix("/drills"))
         if methods is None and path.startswith("/requests/"):
             methods = {"GET": self._get_request}
         if methods is None:

@@ -7,13 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from shareai_cli.client import LAST_REQUEST, NewKey
+from shareai_cli.drill_types import DrillRecord
 from shareai_cli.errors import StateError, UsageError
 from shareai_cli.ledger import (
     Ledger,
     Replies,
+    drill_report,
     find,
+    keep_drill,
     list_audit,
+    list_drills,
     number_of,
+    parse_drill_id,
     recent,
     row_under_way,
     usage_report,
@@ -113,6 +118,27 @@ class Administration:
         if not found:
             raise self._unknown_request(request)
         return max(found, key=lambda row: row.id)
+
+    def drill_begun(self, drill: str) -> None:
+        """Add to the audit that somebody has faults injected into requests of a drill."""
+        self._ledger.store.record(self._by, "drill.begin", drill)
+
+    def drill_usage(self, drill: str) -> UsageReport:
+        """Report the requests of a drill, by target; raises `UsageError` where the text is no drill's id."""
+        number = parse_drill_id(drill)
+        if number is None:
+            raise UsageError(
+                "That is no drill's id.", hint="shareai drill history lists those that were run."
+            )
+        return drill_report(self._ledger.store, number)
+
+    def drill_history(self, limit: int) -> Sequence[DrillRecord]:
+        """Return the latest drills, the newest first."""
+        return list_drills(self._ledger.store, limit)
+
+    def keep_drill(self, record: DrillRecord) -> None:
+        """Keep what a drill found."""
+        keep_drill(self._ledger.store, record)
 
     def list_nodes(self) -> Sequence[NodeInfo]:
         """Return the machines that were registered."""

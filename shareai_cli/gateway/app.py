@@ -1,4 +1,4 @@
-"""The gateway: the path of a request in one list, and what answers on which path."""
+"""The gateway: what answers on which path."""
 
 from __future__ import annotations
 
@@ -13,28 +13,18 @@ import msgspec
 
 from shareai_cli.config import Settings
 from shareai_cli.errors import MethodNotAllowed, ShareAIError, UnknownPath
-from shareai_cli.gateway.auth import Keys, auth
-from shareai_cli.gateway.cache import Cache
+from shareai_cli.gateway.auth import Keys
 from shareai_cli.gateway.current import Current
-from shareai_cli.gateway.exchange import (
-    JSON_TYPE,
-    Exchange,
-    Handler,
-    Replying,
-    Stage,
-    understand,
-)
-from shareai_cli.gateway.failover import Failover
+from shareai_cli.gateway.drills import Drills, Surroundings
+from shareai_cli.gateway.exchange import JSON_TYPE, Exchange, Handler, Replying
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health
-from shareai_cli.gateway.keep_alive import keep_alive
-from shareai_cli.gateway.limits import limits
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
-from shareai_cli.gateway.permission import may_use, not_allowed, permission
+from shareai_cli.gateway.path import Makers, compose
+from shareai_cli.gateway.permission import may_use, not_allowed
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Observe, Recorder, request_id
-from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Ledger, Replies, RequestIds
@@ -47,6 +37,7 @@ Respond = Callable[[Request], Coroutine[Any, Any, Response]]
 ADMIN_PREFIX = "/admin/v1/"
 MODEL_PREFIX = "/v1/models/"
 KEYS_PATH = "/v1/keys"
+COMPLETIONS = "/v1/chat/completions"
 
 
 class Gateway:
@@ -70,7 +61,9 @@ class Gateway:
         limits: Mapping[Subject, Limits] | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
+        makers: Makers | None = None,
     ) -> None:
+        self._makers = makers = makers or Makers()
         self.ledger = ledger
         self.fleet = fleet
         self.keys = Keys(ledger.store.active_keys(), wall_clock)
@@ -94,36 +87,36 @@ class Gateway:
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
         self._recorder = Recorder(ledger, clock, observe)
-        self.cache = Cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
+        self.cache = makers.cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
         self.cache.take_up(settings.routes)
-        self._failover = Failover(
-            self.current,
-            Upstream(clock, wall_clock),
-            self.health,
-            RetryBudget(clock),
-            clock,
-        ).handle
+        self._failover = makers.failover(self.current, Upstream(clock, wall_clock), self.health, clock)
         self._path = self._compose()
-        self._posts: dict[str, Respond] = {"/v1/chat/completions": self._chat_completions}
+        self._make_pool, self._facts, self._wall_clock = make_pool, facts, wall_clock
+        self.drills = Drills(self._as_it_is, clock, self._drills_changed)
+        self._posts: dict[str, Respond] = {COMPLETIONS: self._chat_completions}
         self._pages: dict[str, Respond] = {"/v1/models": self._models, "/healthz": self._healthz}
 
     def _compose(self) -> Handler:
-        """Return the whole path of a request, the stages in the order in which it meets them."""
+        """Return the whole path of a request."""
         self.current.heed_preferences(self.keys.have_preferences)
-        stages: list[Stage] = [
-            self._recorder,
-            auth(self.keys),
-            understand,
-        ]
-        if self.keys.are_restricted:
-            stages.append(permission(self.current))
-        stages += [limits, keep_alive(lambda: self.current.settings.server.keep_alive_comments)]
-        if self.cache.is_on:
-            stages.append(self.cache.stage)
-        handler: Handler = self._failover
-        for stage in reversed(stages):
-            handler = stage(handler)
-        return handler
+        return compose(self._recorder, self.keys, self.current, self.cache, self._failover)
+
+    def _as_it_is(self) -> Surroundings:
+        """Return what a drill's scenario takes from this gateway."""
+        current = self.current
+        return Surroundings(
+            settings=current.settings,
+            endpoints=current.endpoints,
+            fleet=self.fleet,
+            directory=self.directory,
+            ledger=self.ledger,
+            ids=self._ids,
+            makers=self._makers,
+            make_pool=self._make_pool,
+            facts=self._facts,
+            clock=self._clock,
+            wall_clock=self._wall_clock,
+        )
 
     @property
     def in_flight(self) -> int:
@@ -141,6 +134,7 @@ class Gateway:
     async def close(self) -> None:
         """End the gateway's tasks and connections; the ledger and the fleet are their owner's to close."""
         await self._prober.close()
+        await self.drills.close()
         await self.directory.close()
         await self.cache.close()
         for pool in self.current.pools():
@@ -188,6 +182,15 @@ class Gateway:
         self.requests += 1
         ids = self._ids
         return self._path(Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock()))
+
+    def _drills_changed(self) -> None:
+        """Look for the tokens of drills in requests only while there are any."""
+        self._posts[COMPLETIONS] = self._drilled if self.drills.are_on else self._chat_completions
+
+    def _drilled(self, request: Request) -> Replying:
+        """Answer a drill's request on its own path, and every other one as ever."""
+        scenario = self.drills.find(request)
+        return scenario.respond(request) if scenario is not None else self._chat_completions(request)
 
     async def _beside(self, request: Request) -> Response:
         """Answer what goes to no target: pages, the admin interface, and mistakes."""

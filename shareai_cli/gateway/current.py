@@ -56,7 +56,9 @@ class Current:
         clock: Clock,
         facts: Facts | None = None,
         chance: Callable[[], float] = random.random,
+        endpoints: Endpoints | None = None,
     ) -> None:
+        """`endpoints` are the providers' where they are made already."""
         self._environ = environ
         self._make_pool = make_pool
         self._fleet = fleet
@@ -66,7 +68,7 @@ class Current:
         self.facts = facts or NoFacts()
         self.measurements = Measurements(clock)
         self._chance = chance
-        self.endpoints = Endpoints.build(settings.providers, environ, make_pool)
+        self.endpoints = endpoints or Endpoints.build(settings.providers, environ, make_pool)
         self._node: Endpoint | None = None
         self.heeds_preferences = False
         """Whether any key prefers own machines, or clouds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 
 from shareai_cli import __version__
 from shareai_cli.config import Egress, Header, KeyStyle, ProviderSettings, TimeLimits
@@ -76,15 +77,12 @@ class Endpoint:
         self.name = settings.name
         self.origin, self.prefix = parse_base_url(settings.base_url)
         self.keys = keys
-        self.limits = settings.timeouts
         self.price_as = settings.price_as or ""
         self.stream_usage = settings.stream_usage
         self.check = settings.check
         self.pool = pool
         self._turn = 0
-        limits = settings.timeouts
-        self.timeouts = Timeouts(limits.connect, limits.total, limits.total)
-        self.stream_timeouts = Timeouts(limits.connect, min(limits.head, limits.total), limits.total)
+        self._limit(settings.timeouts)
         hidden = _secrets_among(settings.headers, headers) if headers else []
         for key in keys:
             key.hidden += hidden
@@ -93,6 +91,13 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.name} {self.settings.base_url} [keys: {len(self.keys)}]>"
+
+    def variant(self, limits: TimeLimits, keys: list[EndpointKey] | None = None) -> Endpoint:
+        """Return this endpoint, over the same connections, with other time limits, or some of its keys."""
+        made = copy(self)
+        made._limit(limits)
+        made.keys = keys or self.keys
+        return made
 
     def get_head(self, path: str, key: EndpointKey) -> bytes:
         """Return the head of a free call, a GET of `path` under the base URL."""
@@ -108,6 +113,11 @@ class Endpoint:
     def fingerprints(self) -> list[str]:
         """Return the keys' fingerprints."""
         return [key.fingerprint for key in self.keys]
+
+    def _limit(self, limits: TimeLimits) -> None:
+        self.limits = limits
+        self.timeouts = Timeouts(limits.connect, limits.total, limits.total)
+        self.stream_timeouts = Timeouts(limits.connect, min(limits.head, limits.total), limits.total)
 
     def _head(self, method: bytes, path: str, fields: bytes) -> bytes:
         return b"".join(

@@ -99,7 +99,7 @@ class _TargetTrouble:
             return Standing(State.PROBING, self.ejected_until, self.reason)
         return Standing(State.TRIAL, self.ejected_until, self.reason)
 
-    def fail(self, now: float, asked_at: float, reason: str) -> None:
+    def fail(self, now: float, asked_at: float, reason: str, first_ejection: float) -> None:
         self.reason = reason
         # Requests that were under way when the target was ejected, or that took it as the least bad, say
         # nothing new about it.
@@ -107,10 +107,10 @@ class _TargetTrouble:
             return
         self.failures += 1
         if self.failures >= EJECT_AFTER or self.ejections:
-            self._eject(now)
+            self._eject(now, first_ejection)
 
-    def _eject(self, now: float) -> None:
-        lasting = min(FIRST_EJECTION * 2**self.ejections, LONGEST_EJECTION)
+    def _eject(self, now: float, first_ejection: float) -> None:
+        lasting = min(first_ejection * 2**self.ejections, LONGEST_EJECTION)
         self.ejections = min(self.ejections + 1, 16)
         self.ejected_until = now + lasting
         self.on_trial = False
@@ -142,9 +142,15 @@ class Health:
     A key is named by its fingerprint; a provider that takes no key has none.
     """
 
-    def __init__(self, clock: Clock, on_notice: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_notice: Callable[[str], None] | None = None,
+        first_ejection: float = FIRST_EJECTION,
+    ) -> None:
         """Tell `on_notice` when a key or a target is put aside, and not again while it is."""
         self._clock = clock
+        self._first_ejection = first_ejection
         self._on_notice = on_notice
         self._targets: dict[Target, _TargetTrouble] = {}
         self._keys: dict[tuple[str, str], _KeyTrouble] = {}
@@ -210,7 +216,9 @@ class Health:
         now = self._clock()
         match verdict.effect:
             case Effect.FAILED:
-                self._targets.setdefault(target, _TargetTrouble()).fail(now, asked_at, reason)
+                self._targets.setdefault(target, _TargetTrouble()).fail(
+                    now, asked_at, reason, self._first_ejection
+                )
                 return
             case Effect.SHELVE_TARGET:
                 trouble = self._targets.setdefault(target, _TargetTrouble())
@@ -275,7 +283,7 @@ class Health:
             trouble.probed = True
         else:
             now = self._clock()
-            trouble.fail(now, now, trouble.reason)
+            trouble.fail(now, now, trouble.reason, self._first_ejection)
 
     def has_failed(self, target: Target) -> bool:
         """Whether a target's last answer was a failure."""

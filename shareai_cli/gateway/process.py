@@ -230,6 +230,7 @@ class GatewayProcess:
             settled=settled,
             changed=self._roster.accounts_changed,
             feed=feed,
+            drills=gateway.drills,
         )
 
     async def status(self) -> Status:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from hashlib import sha256
+from typing import Protocol
 
 from shareai_cli.errors import ShareAIError
 from shareai_cli.gateway.exchange import (
@@ -18,7 +19,7 @@ from shareai_cli.gateway.exchange import (
     outcome_of,
     printable,
 )
-from shareai_cli.ledger import Closed, Ledger, Opened, public_id
+from shareai_cli.ledger import Closed, Opened, public_id
 from shareai_cli.types import Clock, Outcome
 from shareai_cli.wire.refusal import refusal
 
@@ -31,10 +32,22 @@ Observe = Callable[[Closed], None]
 """Told of every settled exchange: the request line, and whoever else shows what happens."""
 
 
+class Books(Protocol):
+    """Where accounts are written."""
+
+    salt: bytes
+
+    def opened(self, entry: Opened) -> None:
+        """Keep that a request is about to be sent; raises `Overloaded` where that cannot be kept."""
+
+    def closed(self, entry: Closed) -> None:
+        """Keep how a request ended; never raises."""
+
+
 class Recorder:
     """The stage that writes what becomes of exchanges to the ledger."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, observe: Observe) -> None:
+    def __init__(self, ledger: Books, clock: Clock, observe: Observe) -> None:
         self.ledger = ledger
         self.clock = clock
         self.observe = observe

@@ -2,6 +2,7 @@
 
 from shareai_cli.ledger.audit import list_audit, verify_audit
 from shareai_cli.ledger.costs import Prices
+from shareai_cli.ledger.drills import keep_drill, list_drills
 from shareai_cli.ledger.entries import (
     Closed,
     Opened,
@@ -31,7 +32,9 @@ __all__ = [
     "drill_id",
     "drill_report",
     "find",
+    "keep_drill",
     "list_audit",
+    "list_drills",
     "number_of",
     "parse_drill_id",
     "parse_public_id",

@@ -223,8 +223,8 @@ def migrations() -> Migrations:
     def drills(db: Database) -> None:
         db.execute("ALTER TABLE requests ADD COLUMN drill INTEGER NOT NULL DEFAULT 0")
         db.execute(
-            "CREATE TABLE drills (id INTEGER PRIMARY KEY, began_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, "
-            "cause TEXT NOT NULL, verdict TEXT NOT NULL, report TEXT NOT NULL)"
+            "CREATE TABLE drills (id INTEGER PRIMARY KEY, began_ms INTEGER NOT NULL, "
+            "ended_ms INTEGER NOT NULL, cause TEXT NOT NULL, verdict TEXT NOT NULL, report TEXT NOT NULL)"
         )
 
     return steps

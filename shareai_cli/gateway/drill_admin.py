@@ -1,0 +1,113 @@
+"""The part of the admin API that is about drills, `/admin/v1/drills`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, TypeVar
+
+from msgspec import Meta, Struct
+
+from shareai_cli.client import Trouble
+from shareai_cli.drill_types import DrillRecord, DrillSubjects, Scenario, ScenarioWanted
+from shareai_cli.gateway.administration import Administration
+from shareai_cli.gateway.drills import Drills
+from shareai_cli.types import UsageReport
+from shareai_cli.wire.message import Request
+
+Page = Callable[[Request], Awaitable[object]]
+Kind = TypeVar("Kind")
+
+
+class Asked(Struct, frozen=True):
+    """How many drills of before are asked for."""
+
+    limit: Annotated[int, Meta(ge=0)] = 20
+
+
+class Reading(Struct, frozen=True):
+    """How a request's body and query are read, and in whose name it acts."""
+
+    body: Callable[[Request, type[ScenarioWanted]], ScenarioWanted]
+    record: Callable[[Request, type[DrillRecord]], DrillRecord]
+    query: Callable[[Request, type[Asked]], Asked]
+    by: Callable[[Request], Administration]
+
+
+class DrillPages:
+    """Answers what is asked of drills; `find` returns what answers on a path, by method."""
+
+    def __init__(
+        self,
+        drills: Drills,
+        reading: Reading,
+        settled: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._drills = drills
+        self._reading = reading
+        self._settled = settled
+        self._clock = clock
+
+    def find(self, path: str) -> Mapping[str, Page] | None:
+        """Return the pages of a path below `/drills`, empty for that itself; None where there is none."""
+        match path.split("/")[1:]:
+            case []:
+                return {"POST": self._begin}
+            case ["subjects"]:
+                return {"GET": self._subjects}
+            case ["history"]:
+                return {"GET": self._history, "POST": self._keep}
+            case [drill]:
+                return {"DELETE": lambda _: self._end(drill)}
+            case [drill, "usage"]:
+                return {"GET": lambda request: self._usage(request, drill)}
+            case [drill, "scenarios"]:
+                return {"POST": lambda request: self._add(request, drill)}
+            case [drill, "scenarios", number] if number.isascii() and number.isdigit() and len(number) < 10:
+                return {
+                    "GET": lambda _: self._standings(drill, int(number)),
+                    "DELETE": lambda _: self._drop(drill, int(number)),
+                }
+        return None
+
+    async def _subjects(self, _request: Request) -> DrillSubjects:
+        return await self._drills.subjects()
+
+    async def _begin(self, request: Request) -> Mapping[str, str]:
+        drill = await self._drills.begin()
+        await asyncio.to_thread(self._reading.by(request).drill_begun, drill)
+        return {"id": drill}
+
+    async def _end(self, drill: str) -> Mapping[str, str]:
+        await self._drills.end(drill)
+        return {"id": drill}
+
+    async def _add(self, request: Request, drill: str) -> Scenario:
+        return await self._drills.add(drill, self._reading.body(request, ScenarioWanted))
+
+    async def _standings(self, drill: str, number: int) -> Mapping[str, object]:
+        now = self._clock()
+        troubles = [
+            Trouble(target, key, standing.state, max(0.0, standing.until - now), standing.reason)
+            for target, key, standing in self._drills.standings(drill, number)
+        ]
+        return {"troubles": troubles}
+
+    async def _drop(self, drill: str, number: int) -> Mapping[str, str]:
+        await self._drills.drop(drill, number)
+        return {"id": drill}
+
+    async def _usage(self, request: Request, drill: str) -> UsageReport:
+        await self._settled()
+        return await asyncio.to_thread(self._reading.by(request).drill_usage, drill)
+
+    async def _history(self, request: Request) -> Mapping[str, object]:
+        asked = self._reading.query(request, Asked)
+        return {"drills": await asyncio.to_thread(self._reading.by(request).drill_history, asked.limit)}
+
+    async def _keep(self, request: Request) -> Mapping[str, str]:
+        record = self._reading.record(request, DrillRecord)
+        await asyncio.to_thread(self._reading.by(request).keep_drill, record)
+        return {"id": record.id}

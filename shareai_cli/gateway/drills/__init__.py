@@ -1,0 +1,6 @@
+"""Drills: requests that meet faults on purpose, on paths of their own beside production's."""
+
+from shareai_cli.gateway.drills.drills import Drills
+from shareai_cli.gateway.drills.scenario import Surroundings
+
+__all__ = ["Drills", "Surroundings"]

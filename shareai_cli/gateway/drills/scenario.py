@@ -1,0 +1,127 @@
+"""One scenario: a path of its own, over production's providers, nodes and settings, with its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shareai_cli.config import Settings
+from shareai_cli.drill_types import ScenarioWanted
+from shareai_cli.gateway.auth import Keys
+from shareai_cli.gateway.current import Current
+from shareai_cli.gateway.drills.failing import FailingProvider
+from shareai_cli.gateway.drills.upstream import DrillUpstream, shorter
+from shareai_cli.gateway.endpoints import Endpoint, Endpoints
+from shareai_cli.gateway.exchange import Exchange, Replying
+from shareai_cli.gateway.fleet import Fleet
+from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.models import ModelDirectory
+from shareai_cli.gateway.path import Makers, compose
+from shareai_cli.gateway.pools import PoolFactory
+from shareai_cli.gateway.probe import Prober
+from shareai_cli.gateway.record import Recorder
+from shareai_cli.gateway.strategies.candidates import Facts
+from shareai_cli.ledger import Closed, Ledger, Opened, RequestIds
+from shareai_cli.types import Caller, Clock, WallClock
+from shareai_cli.wire.message import Request
+
+CALLER = Caller(0, "drill", "drill")
+"""Who presents a scenario's key; in the accounts it is nobody's."""
+
+
+class Surroundings(Struct, frozen=True):
+    """What a scenario takes from the gateway as it is."""
+
+    settings: Settings
+    endpoints: Endpoints
+    fleet: Fleet
+    directory: ModelDirectory
+    ledger: Ledger
+    ids: RequestIds
+    makers: Makers
+    make_pool: PoolFactory
+    facts: Facts | None
+    clock: Clock
+    wall_clock: WallClock
+
+
+class MarkedLedger:
+    """The accounts, in which a drill's entries are marked as its own."""
+
+    def __init__(self, ledger: Ledger, drill: int) -> None:
+        self._ledger = ledger
+        self._drill = drill
+        self.salt = ledger.salt
+
+    def opened(self, entry: Opened) -> None:
+        """See `Ledger`."""
+        self._ledger.opened(replace(entry, drill=self._drill))
+
+    def closed(self, entry: Closed) -> None:
+        """See `Ledger`."""
+        self._ledger.closed(replace(entry, drill=self._drill))
+
+
+class ScenarioPath:
+    """A composed path with its own failover, limits and cache; made in a thread, as strategies take long."""
+
+    def __init__(
+        self,
+        drill: int,
+        wanted: ScenarioWanted,
+        key: bytes,
+        around: Surroundings,
+        failing: FailingProvider,
+    ) -> None:
+        """`key` is the digest of the client's key that requests have to present."""
+        settings, clock = around.settings, around.clock
+        route = settings.routes.get(wanted.route or "")
+        routes = {route.name: route} if route is not None else {}
+        self.health = Health(clock, first_ejection=wanted.deadlines.ejection)
+        self._current = Current(
+            replace(settings, routes=routes),
+            environ={},
+            make_pool=around.make_pool,
+            fleet=around.fleet,
+            health=self.health,
+            directory=around.directory,
+            clock=clock,
+            facts=around.facts,
+            endpoints=_endpoints(around.endpoints, wanted),
+        )
+        self.prober = Prober(self.health, lambda name: self._current.endpoints.find(name))
+        upstream = DrillUpstream(wanted.faults, wanted.deadlines, failing, clock, around.wall_clock)
+        self._cache = around.makers.cache(around.ledger.salt, wall_clock=around.wall_clock)
+        self._cache.take_up(routes)
+        self._recorder = Recorder(MarkedLedger(around.ledger, drill), clock, lambda entry: None)
+        self._path = compose(
+            self._recorder,
+            Keys({key: CALLER}, around.wall_clock),
+            self._current,
+            self._cache,
+            around.makers.failover(self._current, upstream, self.health, clock),
+        )
+        self._ids, self._clock = around.ids, clock
+
+    def respond(self, request: Request) -> Replying:
+        """Answer one request of the scenario's."""
+        ids = self._ids
+        return self._path(Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock()))
+
+    async def close(self) -> None:
+        """End what the path's parts hold."""
+        await self._cache.close()
+
+
+def _endpoints(endpoints: Endpoints, wanted: ScenarioWanted) -> Endpoints:
+    """Return endpoints over the same connections, each with its own turn among its keys."""
+    made: Mapping[str, Endpoint] = {
+        one.name: one.variant(
+            shorter(one.limits, wanted.deadlines),
+            [key for key in one.keys if key.fingerprint in wanted.keys] or None,
+        )
+        for one in endpoints
+    }
+    return Endpoints(made)

@@ -1,0 +1,41 @@
+"""What there is to drill: the routes, and every target that a route or this machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shareai_cli.catalog.listing import UNKNOWN
+from shareai_cli.drill_types import DrillRoute, DrillSubjects, DrillTarget
+from shareai_cli.gateway.drills.scenario import Surroundings
+from shareai_cli.gateway.strategies.candidates import NoFacts
+from shareai_cli.types import NODE, Target
+
+
+def subjects_of(around: Surroundings) -> DrillSubjects:
+    """Return the routes and targets of the settings in force; looks prices up, which may take long."""
+    routes = around.settings.routes.values()
+    local = [Target(NODE, model.id) for model in around.fleet.models]
+    named = [one.target for route in routes for one in route.targets]
+    return DrillSubjects(
+        tuple(
+            DrillRoute(
+                route.name,
+                route.strategy,
+                tuple(one.target.name for one in route.targets),
+                route.cache is not None,
+            )
+            for route in routes
+        ),
+        tuple(_target(target, around) for target in dict.fromkeys([*named, *local])),
+    )
+
+
+def _target(target: Target, around: Surroundings) -> DrillTarget:
+    price_as, keys = NODE, _NO_KEYS
+    if target.provider != NODE and (endpoint := around.endpoints.find(target.provider)) is not None:
+        price_as, keys = endpoint.price_as, endpoint.fingerprints()
+    price = (around.facts or NoFacts()).look_up(price_as, target.model, UNKNOWN).price
+    return DrillTarget(target.name, tuple(keys), price_as, price.prompt_nano, price.completion_nano)
+
+
+_NO_KEYS: Sequence[str] = ("",)
