@@ -97,7 +97,7 @@ class Drills:
 
     def standings(self, drill: str, scenario: int) -> Sequence[tuple[str, str, Standing]]:
         """List what does not simply serve in a scenario: target, key, and how it stands; `UsageError`."""
-        return self._scenario(drill, scenario).health.troubles()
+        return self._scenario(drill, scenario).standings()
 
     async def drop(self, drill: str, scenario: int) -> None:
         """End a scenario; raises `UsageError`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from shareai_cli.gateway.drills.upstream import DrillUpstream, shorter
 from shareai_cli.gateway.endpoints import Endpoint, Endpoints
 from shareai_cli.gateway.exchange import Exchange, Replying
 from shareai_cli.gateway.fleet import Fleet
-from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.health import Health, Standing
 from shareai_cli.gateway.models import ModelDirectory
 from shareai_cli.gateway.path import Makers, compose
 from shareai_cli.gateway.pools import PoolFactory
@@ -24,7 +24,7 @@ from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Recorder
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.ledger import Closed, Ledger, Opened, RequestIds
-from shareai_cli.types import Caller, Clock, WallClock
+from shareai_cli.types import Caller, Clock, Target, WallClock
 from shareai_cli.wire.message import Request
 
 CALLER = Caller(0, "drill", "drill")
@@ -79,19 +79,19 @@ class ScenarioPath:
         settings, clock = around.settings, around.clock
         route = settings.routes.get(wanted.route or "")
         routes = {route.name: route} if route is not None else {}
-        self.health = Health(clock, first_ejection=wanted.deadlines.ejection)
+        self._health = health = Health(clock, first_ejection=wanted.deadlines.ejection)
         self._current = Current(
             replace(settings, routes=routes),
             environ={},
             make_pool=around.make_pool,
             fleet=around.fleet,
-            health=self.health,
+            health=health,
             directory=around.directory,
             clock=clock,
             facts=around.facts,
             endpoints=_endpoints(around.endpoints, wanted),
         )
-        self.prober = Prober(self.health, lambda name: self._current.endpoints.find(name))
+        self.prober = Prober(health, lambda name: self._current.endpoints.find(name))
         upstream = DrillUpstream(wanted.faults, wanted.deadlines, failing, clock, around.wall_clock)
         self._cache = around.makers.cache(around.ledger.salt, wall_clock=around.wall_clock)
         self._cache.take_up(routes)
@@ -101,7 +101,7 @@ class ScenarioPath:
             Keys({key: CALLER}, around.wall_clock),
             self._current,
             self._cache,
-            around.makers.failover(self._current, upstream, self.health, clock),
+            around.makers.failover(self._current, upstream, health, clock),
         )
         self._ids, self._clock = around.ids, clock
 
@@ -109,6 +109,13 @@ class ScenarioPath:
         """Answer one request of the scenario's."""
         ids = self._ids
         return self._path(Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock()))
+
+    def standings(self) -> Sequence[tuple[str, str, Standing]]:
+        """List what does not simply serve: target, key, and how it stands; a target may have to be probed."""
+        return [
+            (name, key, standing if key else self._current.standing(Target(*name.split("/", 1))))
+            for name, key, standing in self._health.troubles()
+        ]
 
     async def close(self) -> None:
         """End what the path's parts hold."""
