@@ -203,8 +203,8 @@ class GatewayAdmin(Admin, Protocol):
 class DrillAdmin(GatewayAdmin, Protocol):
     """What a drill asks of a running gateway."""
 
-    def drill_subjects(self) -> DrillSubjects:
-        """Return the routes and targets that can be drilled."""
+    def drill_subjects(self, further: Sequence[str] = ()) -> DrillSubjects:
+        """Return the routes and targets that can be drilled, and further targets; `UsageError`."""
 
     def begin_drill(self) -> str:
         """Begin a drill and return its id; raises `Overloaded` where there are too many."""
@@ -419,9 +419,10 @@ class HttpAdmin:
         """See `Admin`."""
         return self._ask("GET", f"{DRILLS}/history", _Drills, params=_query(limit=limit)).drills
 
-    def drill_subjects(self) -> DrillSubjects:
+    def drill_subjects(self, further: Sequence[str] = ()) -> DrillSubjects:
         """See `DrillAdmin`."""
-        return self._ask("GET", f"{DRILLS}/subjects", DrillSubjects)
+        body = msgspec.json.encode({"targets": further})
+        return self._ask("POST", f"{DRILLS}/subjects", DrillSubjects, content=body)
 
     def begin_drill(self) -> str:
         """See `DrillAdmin`."""

@@ -33,6 +33,8 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "status": "Show what the gateway does, and how its targets stand.",
             "usage": "Report requests, tokens and costs.",
             "explain": "Tell what happened to a request.",
+            "smoke-test": "Prove that the routes answer, fail over, cache and cost what they should.",
+            "drill": "List the smoke tests that were run.",
             "audit": "List, verify and export the record of changes.",
             "doctor": "Find what is wrong with this installation, and what mends it.",
         },
@@ -54,7 +56,8 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 )
 """Each command by what a person wants, and what the help says of it.
 
-Its module is `shareai_cli.cli.NAME`, which has `app`; where there is no such module there is no command.
+Its module is `shareai_cli.cli.NAME`, a hyphen being an underscore, which has `app`; where there is no such
+module there is no command.
 """
 
 VARIABLE: Final = "_SHAREAI_COMPLETE"
@@ -65,18 +68,22 @@ COMMANDS: Final = MappingProxyType({name: text for panel in PANELS.values() for 
 _WIDEST: Final = max(map(len, COMMANDS))
 
 
+def _module(command: str) -> str:
+    return f"shareai_cli.cli.{command.replace('-', '_')}"
+
+
 class LazyGroup(Group):
     """Imports a command's module when that command is asked for, and no other."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names, in the order in which the help shows them."""
-        return [name for name in COMMANDS if find_spec(f"shareai_cli.cli.{name}") is not None]
+        return [name for name in COMMANDS if find_spec(_module(name)) is not None]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command; None where there is none of that name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"shareai_cli.cli.{cmd_name}")
+        module = importlib.import_module(_module(cmd_name))
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command

@@ -138,7 +138,8 @@ class _Taking:
 
     def asked(self) -> Asked:
         seconds = self._clock() - self._began
-        return replace(self._asked, text="".join(self._texts), first_seconds=self._first, seconds=seconds)
+        first = self._first if self._asked.streamed else None
+        return replace(self._asked, text="".join(self._texts), first_seconds=first, seconds=seconds)
 
     async def _events(self, response: httpx.Response) -> None:
         splitter, size = EventSplitter(), 0
@@ -172,11 +173,10 @@ class _Taking:
             said = choice.message or choice.delta
             if said is None:
                 continue
-            if self._first is None and (said.reasoning or said.reasoning_content):
+            text = said.content or said.refusal
+            if self._first is None and (text or said.reasoning or said.reasoning_content):
                 self._first = self._clock() - self._began
-            if text := said.content or said.refusal:
-                if self._first is None:
-                    self._first = self._clock() - self._began
+            if text:
                 self._texts.append(text)
 
 

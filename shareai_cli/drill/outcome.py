@@ -65,7 +65,7 @@ class Asked(Struct, frozen=True):
     headers: dict[str, str] = {}
     """Those that tell of limits."""
     first_seconds: float | None = None
-    """To the first text."""
+    """To the first text of a stream, or the first thought."""
     seconds: float = 0.0
     row: RequestRow | None = None
     """None where the accounts have none."""

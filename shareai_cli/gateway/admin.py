@@ -108,7 +108,7 @@ class AdminApi:
         self._settled = settled
         self._access = AccessPages(self._by, changed)
         self._feed = feed
-        reading = Reading(decode_body, decode_body, decode_query, self._by)
+        reading = Reading(decode_body, decode_body, decode_body, decode_query, self._by)
         self._drills = DrillPages(drills, reading, settled)
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
             "/status": {"GET": self._get_status},

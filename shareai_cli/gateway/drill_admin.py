@@ -26,11 +26,18 @@ class Asked(Struct, frozen=True):
     limit: Annotated[int, Meta(ge=0)] = 20
 
 
+class Named(Struct, frozen=True):
+    """Targets that are to be drilled beside those of the configuration."""
+
+    targets: tuple[str, ...] = ()
+
+
 class Reading(Struct, frozen=True):
     """How a request's body and query are read, and in whose name it acts."""
 
     body: Callable[[Request, type[ScenarioWanted]], ScenarioWanted]
     record: Callable[[Request, type[DrillRecord]], DrillRecord]
+    named: Callable[[Request, type[Named]], Named]
     query: Callable[[Request, type[Asked]], Asked]
     by: Callable[[Request], Administration]
 
@@ -56,7 +63,7 @@ class DrillPages:
             case []:
                 return {"POST": self._begin}
             case ["subjects"]:
-                return {"GET": self._subjects}
+                return {"POST": self._subjects}
             case ["history"]:
                 return {"GET": self._history, "POST": self._keep}
             case [drill]:
@@ -72,8 +79,8 @@ class DrillPages:
                 }
         return None
 
-    async def _subjects(self, _request: Request) -> DrillSubjects:
-        return await self._drills.subjects()
+    async def _subjects(self, request: Request) -> DrillSubjects:
+        return await self._drills.subjects(self._reading.named(request, Named).targets)
 
     async def _begin(self, request: Request) -> Mapping[str, str]:
         drill = await self._drills.begin()

@@ -20,4 +20,7 @@ async def test_passes(tmp_path: Path) -> None:
         report = await drilled.drill()
         assert not_passed(report) == []
         assert report.verdict == "passed"
-        for one in report.findings: print(one.check, one.subject, one.case, one.verdict, one.note, round(one.seconds,3), len(one.asked))
+        for one in report.findings:
+            print(
+                one.check, one.subject, one.case, one.verdict, one.note, round(one.seconds, 3), len(one.asked)
+            )

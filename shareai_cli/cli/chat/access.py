@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from shareai_cli.cli.invocation import Invocation
-from shareai_cli.cli.progress import Progress
-from shareai_cli.cli.state import LOCK_SECONDS, reach_gateway
+from shareai_cli.cli.own_gateway import reach_or_start
 from shareai_cli.errors import (
-    AlreadyRunning,
     AuthenticationFailed,
     ConfigurationError,
     GatewayUnreachable,
@@ -21,7 +19,6 @@ from shareai_cli.errors import (
 from shareai_cli.secrets import Secret, check_key_text
 
 if TYPE_CHECKING:
-    from shareai_cli.client import HttpAdmin
     from shareai_cli.types import RequestRow
 
 KEY_VARIABLE: Final = "SHAREAI_KEY"
@@ -153,39 +150,13 @@ class OwnAccess:
         from shareai_cli.cli.chat.key import own_key
         from shareai_cli.client import find_gateway
 
-        self._admin = self._reach_or_start()
-        self._closing.callback(self._admin.close)
+        self._admin, is_started = reach_or_start(self._run, self._closing, "chat")
+        self.is_temporary = self.is_temporary or is_started
         address = find_gateway(self._run.paths)
         if address is None:
             raise GatewayUnreachable("The gateway has ended just now.", hint="The same command again.")
         self.base_url = f"{address.address}/v1"
         self.key = self._given or own_key(self._run.paths, self._admin)
-
-    def _reach_or_start(self) -> HttpAdmin:
-        """Return the admin interface of the gateway that runs, started now where none does."""
-        until = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                admin, unreachable = reach_gateway(self._run.paths), None
-            except GatewayUnreachable as error:
-                admin, unreachable = None, error
-            if admin is not None:
-                return admin
-            try:
-                self._start()
-            except AlreadyRunning as error:  # it is just starting, or ending
-                if time.monotonic() > until:
-                    raise unreachable or error from None
-                time.sleep(0.05)
-
-    def _start(self) -> None:
-        from shareai_cli.cli.chat.temporary import TemporaryGateway
-
-        gateway = TemporaryGateway(self._run)
-        self._closing.callback(gateway.close)
-        with Progress("Starting a gateway for this chat"):
-            gateway.start()
-        self.is_temporary = True
 
 
 def open_access(run: Invocation, url: str | None, key: Secret | None, *, allow_http: bool) -> Access:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -60,9 +60,9 @@ class Drills:
         """Whether any drill is run, so that requests have to be looked at."""
         return bool(self._drills)
 
-    async def subjects(self) -> DrillSubjects:
-        """Return what can be drilled."""
-        return await asyncio.to_thread(subjects_of, self._around())
+    async def subjects(self, further: Collection[str] = ()) -> DrillSubjects:
+        """Return what can be drilled, and further targets of the providers that there are; `UsageError`."""
+        return await asyncio.to_thread(subjects_of, self._around(), further)
 
     async def begin(self) -> str:
         """Begin a drill and return its id; raises `Overloaded` where there are too many."""

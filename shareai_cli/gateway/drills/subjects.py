@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from shareai_cli.catalog.listing import UNKNOWN
 from shareai_cli.drill_types import DrillRoute, DrillSubjects, DrillTarget
+from shareai_cli.errors import UsageError
 from shareai_cli.gateway.drills.scenario import Surroundings
 from shareai_cli.gateway.strategies.candidates import NoFacts
-from shareai_cli.types import NODE, Target
+from shareai_cli.nearest import nearest
+from shareai_cli.types import LONGEST_MODEL, NODE, Target
 
 
-def subjects_of(around: Surroundings) -> DrillSubjects:
-    """Return the routes and targets of the settings in force; looks prices up, which may take long."""
+def subjects_of(around: Surroundings, further: Collection[str] = ()) -> DrillSubjects:
+    """Return the routes and targets of the settings in force, and further targets that are named.
+
+    Looks prices up, which may take long. Raises `UsageError` for a target of a provider that there is not.
+    """
     routes = around.settings.routes.values()
     local = [Target(NODE, model.id) for model in around.fleet.models]
+    asked = [_parse(name, [*around.settings.providers, NODE]) for name in further]
     named = [one.target for route in routes for one in route.targets]
     return DrillSubjects(
         tuple(
@@ -26,8 +32,19 @@ def subjects_of(around: Surroundings) -> DrillSubjects:
             )
             for route in routes
         ),
-        tuple(_target(target, around) for target in dict.fromkeys([*named, *local])),
+        tuple(_target(target, around) for target in dict.fromkeys([*named, *local, *asked])),
     )
+
+
+def _parse(name: str, providers: Collection[str]) -> Target:
+    provider, _, model = name.partition("/")
+    if not model or len(name) > LONGEST_MODEL or provider not in providers:
+        near = nearest(provider, providers)
+        raise UsageError(
+            f"There is no target '{name[:100]}'.",
+            hint=f"Did you mean the provider '{near}'?" if near else "A target is written provider/model.",
+        )
+    return Target(provider, model)
 
 
 def _target(target: Target, around: Surroundings) -> DrillTarget:
