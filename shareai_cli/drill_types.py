@@ -84,6 +84,8 @@ class DrillRoute(Struct, frozen=True):
     strategy: str
     targets: tuple[str, ...]
     has_cache: bool
+    is_plain: bool
+    """Whether every target takes every request."""
 
 
 class DrillSubjects(Struct, frozen=True):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import httpx
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -99,6 +100,12 @@ class Session:
     async def usage(self, drill: str) -> UsageReport:
         """Return what the accounts report of a drill."""
         return await self.call(self._admin.drill_usage, drill)
+
+    async def explained(self, route: str) -> tuple[str, ...]:
+        """Return the targets of a route that would be asked by a request of a drill, in their order."""
+        body = msgspec.json.encode({"model": route, "messages": [{"role": "user", "content": PROMPT}]})
+        explanation = await self.call(self._admin.explain_route, body)
+        return tuple(one.target for one in explanation.targets if one.place is not None)
 
     async def troubles(self, drill: str, scenario: int) -> Sequence[Trouble]:
         """Return what is left alone in a scenario."""

@@ -39,6 +39,7 @@ from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.path import Makers
 from shareai_cli.gateway.pools import pool_factory
+from shareai_cli.gateway.route_explainer import RouteExplainer
 from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.paths import find_paths
 from shareai_cli.secrets import Secret, SecretReference
@@ -145,9 +146,9 @@ class Drilled:
             reload=cast(Any, None),
             config=dict,
             models=cast(Any, None),
-            explain_route=cast(Any, None),
+            explain_route=RouteExplainer(gateway.current).explain,
             settled=ledger.settled,
-            keys_changed=lambda: gateway.replace_keys(ledger.store.active_keys()),
+            changed=self._take_up_keys,
             feed=Feed(dict),
             drills=gateway.drills,
         ).respond
@@ -170,6 +171,9 @@ class Drilled:
         await self.gateway.close()
         self._deadlines.close()
         await asyncio.to_thread(self.ledger.close)
+
+    async def _take_up_keys(self) -> None:
+        self.gateway.replace_keys(self.ledger.store.active_keys())
 
     async def drill(self, *only: CheckName, options: Options | None = None) -> Report:
         """Run the cases of some checks, or of all."""

@@ -29,6 +29,7 @@ def subjects_of(around: Surroundings, further: Collection[str] = ()) -> DrillSub
                 route.strategy,
                 tuple(one.target.name for one in route.targets),
                 route.cache is not None,
+                route.is_plain,
             )
             for route in routes
         ),

@@ -1,0 +1,240 @@
+"""A check that passes on a broken gateway is a defect: each fails when what it checks is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shareai_cli.config import CacheSettings
+from shareai_cli.drill.failover import FAULTS
+from shareai_cli.drill.outcome import CheckName, Verdict
+from shareai_cli.gateway.path import Makers
+from shareai_cli.ledger import Closed, Ledger
+from shareai_cli.types import Usage
+from tests.support.behaviours import Behaviour, Received, chat, status, stream
+from tests.support.broken_parts import (
+    Books,
+    CarelessCache,
+    WastefulCache,
+    forgetful,
+    handling,
+    hasty,
+    rerouting,
+    unforgiving,
+    whitewashing,
+)
+from tests.support.drilled import Drilled, FlatPrices, failed_cases, not_passed
+from tests.support.gateway import fingerprint
+from tests.support.upstream import FaultUpstream
+
+FIRST = {
+    f"first: {meeting.words} ({form})"
+    for kind, meeting in FAULTS.items()
+    for form in ("whole", "streamed")
+    if (kind, form) != ("cut", "streamed")
+}
+CUT = f"first: {FAULTS['cut'].words} (streamed)"
+ALL, REST, BACK, LAST = (
+    "every target fails",
+    "rests as told by Retry-After",
+    "comes back after its probe",
+    "all but the last fail",
+)
+
+
+async def failed_with(tmp_path: Path, *checks: CheckName, **parts: Any) -> set[str]:
+    """Return the cases that fail on a gateway with two sound providers and these parts."""
+    async with (
+        FaultUpstream(default=chat("Hello from a.")) as a,
+        FaultUpstream(default=chat("Hello from b.")) as b,
+        Drilled(tmp_path, {"a": a, "b": b}, routes={"chat": ["a/m", "b/m"]}, **parts) as drilled,
+    ):
+        report = await drilled.drill(*checks)
+    assert report.verdict == "failed"
+    assert {one.check for one in report.findings if one.verdict is Verdict.FAILED} <= set(checks)
+    assert all(one.expected and one.happened and one.look_at
+               for one in report.findings if one.verdict is Verdict.FAILED)  # fmt: skip
+    return failed_cases(report)
+
+
+@pytest.mark.parametrize("strategy", ["priority", "weighted", "fastest"])
+async def test_every_check_passes_on_a_gateway_that_is_sound(tmp_path: Path, strategy: str) -> None:
+    """Else a check that fails on a broken one would tell nothing."""
+    async with (
+        FaultUpstream(default=chat("Hello from a.")) as a,
+        FaultUpstream(default=chat("Hello from b.")) as b,
+        Drilled(
+            tmp_path,
+            {"a": a, "b": b},
+            routes={"chat": ["a/m", "b/m"]},
+            keys={"a": 2},
+            strategy=strategy,
+            cache=CacheSettings(60.0),
+        ) as drilled,
+    ):
+        report = await drilled.drill()
+    assert not_passed(report) == []
+    assert report.verdict == "passed"
+    assert report.requests > 30
+    skipped = {one.case for one in report.findings if one.verdict is Verdict.SKIPPED}
+    assert skipped == (set() if strategy == "priority" else {REST, BACK})
+
+
+@pytest.mark.parametrize(
+    "parts, failing",
+    [
+        (rerouting(lambda targets: targets[:1]), {ALL, *FIRST, LAST, REST, BACK}),
+        (rerouting(lambda targets: targets[::-1]), {ALL}),
+        (handling(hasty), {ALL}),
+        (handling(whitewashing), {CUT}),
+        (forgetful(), {REST, BACK}),
+        (unforgiving(), {REST, BACK}),
+    ],
+    ids=["off", "wrong order", "no Retry-After", "broken streams look whole", "forgetful", "unforgiving"],
+)
+async def test_a_failover_that_does_not_work_is_found(
+    tmp_path: Path, parts: Makers, failing: set[str]
+) -> None:
+    """Switched off, in the wrong order, without Retry-After, hiding what broke, without ejection."""
+    assert await failed_with(tmp_path, "failover", makers=parts) >= failing
+
+
+async def test_a_failover_that_is_off_is_found_whatever_the_strategy(tmp_path: Path) -> None:
+    """Also where the configuration alone does not tell which targets take a request, and in which order."""
+    parts = rerouting(lambda targets: targets[:1])
+    assert await failed_with(tmp_path, "failover", makers=parts, strategy="least-busy") >= {ALL, *FIRST}
+
+
+async def test_wrong_costs_are_found(tmp_path: Path) -> None:
+    """The gateway's accounts say twice what the prices come to."""
+    assert await failed_with(tmp_path, "cost", prices=FlatPrices(2000)) == {"tokens and cost"}
+
+
+def _other_tokens(entry: Closed) -> Closed:
+    return replace(entry, usage=Usage(1, 0, 0, 1, 0))
+
+
+def _without_b(entry: Closed) -> Closed | None:
+    return None if entry.target == "b/m" else entry
+
+
+def _unmarked(entry: Closed) -> Closed:
+    return replace(entry, drill=0)
+
+
+@pytest.mark.parametrize(
+    "change, checks, failing",
+    [
+        (_other_tokens, ("cost",), {"tokens and cost"}),
+        (_without_b, ("cost",), {"tokens and cost", "the usage report"}),
+        (_without_b, ("answers",), {"whole", "streamed"}),
+        (_unmarked, ("cost",), {"the usage report"}),
+    ],
+    ids=["wrong tokens", "a row is missing", "a row is missing for answers", "rows are not the drill's"],
+)
+async def test_wrong_accounts_are_found(
+    tmp_path: Path,
+    change: Callable[[Closed], Closed | None],
+    checks: tuple[CheckName, ...],
+    failing: set[str],
+) -> None:
+    """Tokens that are not those of the reply, a row that is missing, a report without these requests."""
+
+    def books(ledger: Ledger) -> Books:
+        return Books(ledger, change)
+
+    assert await failed_with(tmp_path, *checks, books=books) >= failing
+
+
+async def test_a_row_too_many_is_found(tmp_path: Path) -> None:
+    """The report has to tell of exactly the requests that were sent."""
+
+    def books(ledger: Ledger) -> Books:
+        def twice(entry: Closed) -> Closed:
+            ledger.closed(replace(entry, request=entry.request + (1 << 40)))
+            return entry
+
+        return Books(ledger, twice)
+
+    assert "the usage report" in await failed_with(tmp_path, "cost", books=books)
+
+
+@pytest.mark.parametrize(
+    "cache, failing",
+    [
+        (CarelessCache, {"different requests"}),
+        (WastefulCache, {"equal requests (whole)", "equal requests (streamed)", "equal requests at once"}),
+    ],
+)
+async def test_a_cache_that_is_keyed_wrongly_or_keeps_nothing_is_found(
+    tmp_path: Path, cache: type[CarelessCache], failing: set[str]
+) -> None:
+    """One that takes different requests for equal, and one that takes equal ones for different."""
+    found = await failed_with(tmp_path, "cache", makers=Makers(cache=cache), cache=CacheSettings(60.0))
+    assert found == failing
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [status(500), status(401), stream("Hello", done=False, finish=None), chat("", usage=(9, 0))],
+    ids=["500", "401", "no end", "empty"],
+)
+async def test_a_target_that_does_not_answer_is_found(tmp_path: Path, behaviour: Behaviour) -> None:
+    """Although its route answers, as another target takes over, or seems to."""
+    async with (
+        FaultUpstream(default=behaviour) as a,
+        FaultUpstream(default=chat("Hello from b.")) as b,
+        Drilled(tmp_path, {"a": a, "b": b}, routes={"chat": ["b/m", "a/m"]}) as drilled,
+    ):
+        report = await drilled.drill("answers")
+    verdicts = {(one.subject, one.case): one.verdict for one in report.findings}
+    assert verdicts["chat", "whole"] == verdicts["b/m", "streamed"] == "passed"
+    assert verdicts["a/m", "streamed"] == "failed"
+    [finding] = [one for one in report.findings if (one.subject, one.case) == ("a/m", "streamed")]
+    assert finding.look_at == "shareai provider test a"
+
+
+async def test_each_key_of_a_provider_is_asked_by_itself(tmp_path: Path) -> None:
+    """One that is refused is found, although the provider's other one answers every request."""
+
+    def answer(request: Received) -> Behaviour:
+        return status(401) if request.key.endswith("-2") else chat()
+
+    async with (
+        FaultUpstream(default=answer) as a,
+        Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}, keys={"a": 2}) as drilled,
+    ):
+        report = await drilled.drill("answers")
+    failed = {one.subject for one in report.findings if one.verdict is Verdict.FAILED}
+    assert failed == {f"a/m with key {fingerprint('a', 2)}"}
+    passed = {one.subject for one in report.findings if one.verdict is Verdict.PASSED}
+    assert passed == {"chat", f"a/m with key {fingerprint('a', 1)}"}
+
+
+async def test_what_cannot_be_judged_is_not_said_to_have_passed(tmp_path: Path) -> None:
+    """Where the other target is down by itself, nobody knows whether failover works: exit code 6, not 0."""
+    async with (
+        FaultUpstream(default=chat()) as a,
+        FaultUpstream(default=status(500)) as b,
+        Drilled(tmp_path, {"a": a, "b": b}, routes={"chat": ["a/m", "b/m"]}) as drilled,
+    ):
+        report = await drilled.drill("failover")
+    assert report.verdict == "partly"
+    blocked = {one.case for one in report.findings if one.verdict is Verdict.BLOCKED}
+    assert blocked == {*FIRST, LAST, REST, BACK}
+
+
+async def test_what_is_not_there_is_skipped(tmp_path: Path) -> None:
+    """A route with one target has nothing to fail over to, and one without a cache keeps nothing."""
+    async with (
+        FaultUpstream(default=chat()) as a,
+        Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}) as drilled,
+    ):
+        report = await drilled.drill("failover", "cache")
+    assert report.verdict == "passed"
+    skipped = {one.case for one in report.findings if one.verdict is Verdict.SKIPPED}
+    assert skipped == {*FIRST, LAST, "equal requests"}
