@@ -127,12 +127,13 @@ class Drilled:
     async def __aenter__(self) -> Drilled:
         self.ledger = ledger = await asyncio.to_thread(Ledger.open, self._paths, lambda: self._prices)
         self._deadlines = Deadlines()
+        self.make_pool = pool_factory(self._deadlines, None, time.monotonic)
         self.gateway = gateway = Gateway(
             self.settings,
             environ=self._environ,
             ledger=cast(Ledger, self._books(ledger)),
             fleet=cast(Fleet, self.fleet),
-            make_pool=pool_factory(self._deadlines, None, time.monotonic),
+            make_pool=self.make_pool,
             catalogue=lambda name: (),
             observe=self.observed.append,
             makers=self._makers,
