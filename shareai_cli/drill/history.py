@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,19 +11,30 @@ from msgspec import Struct
 from shareai_cli.drill_types import DrillRecord
 
 
-class _Finding(Struct):
+class PastFinding(Struct, frozen=True):
+    """What one case of a drill of before found."""
+
     check: str
     subject: str
     case: str
     verdict: str
+    expected: str | None = None
+    happened: str | None = None
+    look_at: str | None = None
+    note: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells the case from others."""
+        return f"{self.check} {self.subject}, {self.case}"
 
 
 class _Report(Struct):
-    findings: list[_Finding] = []
+    findings: tuple[PastFinding, ...] = ()
 
 
 class Entry(Struct, frozen=True):
-    """A drill, and how its cases ended otherwise than in the one before."""
+    """A drill, and which of its cases ended otherwise than they had before."""
 
     record: DrillRecord
     changes: tuple[str, ...]
@@ -42,26 +53,24 @@ class Entry(Struct, frozen=True):
 
 
 def compare(records: Sequence[DrillRecord]) -> list[Entry]:
-    """Return drills, the newest first as they are given, each with its changes."""
-    former = [*records[1:], None]
-    return [Entry(one, changes(before, one)) for one, before in zip(records, former, strict=True)]
+    """Return drills, the newest first as they are given, each with what changed since a case was last run."""
+    latest: dict[str, str] = {}
+    entries: list[Entry] = []
+    for record in reversed(records):
+        verdicts = {one.name: one.verdict for one in findings_of(record)}
+        changes = [
+            f"{name}: {latest[name]} -> {verdict}"
+            for name, verdict in verdicts.items()
+            if latest.get(name, verdict) != verdict
+        ]
+        latest |= verdicts
+        entries.append(Entry(record, tuple(changes)))
+    return entries[::-1]
 
 
-def changes(before: DrillRecord | None, after: DrillRecord) -> tuple[str, ...]:
-    """Return the cases that both drills had and that ended otherwise in the later one, in words."""
-    if before is None:
-        return ()
-    past, now = _verdicts(before), _verdicts(after)
-    return tuple(
-        f"{name}: {past[name]} -> {verdict}"
-        for name, verdict in now.items()
-        if name in past and past[name] != verdict
-    )
-
-
-def _verdicts(record: DrillRecord) -> Mapping[str, str]:
+def findings_of(record: DrillRecord) -> Sequence[PastFinding]:
+    """Return what a drill found; nothing where another version of this program wrote it otherwise."""
     try:
-        report = msgspec.json.decode(record.report, type=_Report)
+        return msgspec.json.decode(record.report, type=_Report).findings
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return {}
-    return {f"{one.check} {one.subject}, {one.case}": one.verdict for one in report.findings}
+        return ()

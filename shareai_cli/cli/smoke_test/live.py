@@ -77,14 +77,15 @@ class LiveWatcher:
         for check in CHECKS:
             if total := self._totals[check]:
                 done = self._done[check]
-                progress = ProgressBar(total=total, completed=done, width=BAR)
+                progress = ProgressBar(total=total, completed=done, width=BAR, complete_style="green")
                 checks.add_row(Text(check), progress, Text(f"{done} of {total}", justify="right"))
         counts = Text("  ").join(
             Text(f"{self._verdicts[verdict]} {word.lower()}", style=STYLES[verdict])
             for verdict, word in RESULTS.items()
         )
-        lines = [self._line(one) for one in self._latest]
-        failed = [self._line(one) for one in self._failed if one not in self._latest]
+        latest = list(self._latest)  # in one step: this is drawn by a thread of its own
+        lines = [self._line(one) for one in latest]
+        failed = [self._line(one) for one in list(self._failed) if one not in latest]
         return Group(checks, counts, *failed, *lines, Text(self._current, style="bold"))
 
     def _line(self, finding: Finding) -> Text:

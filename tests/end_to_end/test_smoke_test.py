@@ -1,0 +1,197 @@
+"""`shareai smoke-test` as a person and as continuous integration run it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.behaviours import Behaviour, Received, chat, status
+from tests.support.commands import shareai
+from tests.support.served import KEYS, RunningGateway, run_shareai
+from tests.support.upstream import FaultUpstream
+
+MODEL = "gpt-4o-mini"
+ALL = {"answers", "failover", "cost", "cache"}
+
+
+def priced(*base_urls: str) -> str:
+    """Return a configuration: the route `chat` over p1, p2..., whose prices are known."""
+    names = [f"p{number}" for number, _ in enumerate(base_urls, 1)]
+    providers = [
+        f'[providers.{name}]\nbase_url = "{url}"\nkeys = ["env:{name.upper()}_KEY"]\nprice_as = "openai"\n'
+        for name, url in zip(names, base_urls, strict=True)
+    ]
+    targets = ", ".join(f'"{name}/{MODEL}"' for name in names)
+    return "\n".join([*providers, f'[routes.chat]\ntargets = [{targets}]\ncache = "5m"\n'])
+
+
+async def test_a_newcomer_without_keys_sees_all_of_it_pass(tmp_path: Path) -> None:
+    """In less than twenty seconds, without leaving anything behind, in words, for CI and as a page."""
+    junit, page = tmp_path / "report.xml", tmp_path / "report.html"
+    began = time.monotonic()
+    outcome = await run_shareai(
+        tmp_path / "home", "smoke-test", "--simulate", "--junit", str(junit), "--html", str(page)
+    )
+    assert time.monotonic() - began < 20
+    assert outcome.code == 0, outcome.out
+    assert outcome.out.splitlines()[-1].startswith("passed: ")
+    assert "alpha/gpt-4o-mini HTTP 500" in outcome.out
+    assert "\x1b" not in outcome.out + outcome.err
+    assert "Traceback" not in outcome.err
+    assert not (tmp_path / "home").exists()
+    suites = ElementTree.parse(junit).getroot()
+    assert {suite.get("name") for suite in suites} == ALL
+    assert (suites.get("failures"), suites.get("errors")) == ("0", "0")
+    text = page.read_text()
+    assert "alpha/gpt-4o-mini" in text
+    assert not any(word in text for word in ("<script", "src=", "href=", "@import", "url("))
+
+
+async def run(gateway: RunningGateway, *arguments: str) -> tuple[int, dict[str, object]]:
+    outcome = await gateway.shareai("smoke-test", "--json", *arguments)
+    assert "Traceback" not in outcome.err
+    return outcome.code, outcome.json
+
+
+async def test_a_running_gateway_is_drilled(tmp_path: Path) -> None:
+    """Everything passes, the history has it, and clients' reports and the latest request do not."""
+    async with (
+        FaultUpstream(default=chat("Hello from a.")) as a,
+        FaultUpstream(default=chat("Hello from b.")) as b,
+        await RunningGateway.start(tmp_path, priced(a.base_url, b.base_url), environ=KEYS) as gateway,
+    ):
+        code, told = await run(gateway, "--yes")
+        assert (code, told["verdict"]) == (0, "passed")
+        findings = told["findings"]
+        assert isinstance(findings, list)
+        assert {one["check"] for one in findings} == ALL
+        assert (await gateway.shareai("usage", "--json")).json["total"]["requests"] == 0
+        assert (await gateway.shareai("explain", "last")).code == 2
+        request = next(one["requests"][0]["id"] for one in findings if one["check"] == "failover")
+        explained = (await gateway.shareai("explain", request, "--json")).json["request"]
+        assert [one["status"] for one in explained["attempts"]] == [500, 500]
+        [drill] = (await gateway.shareai("drill", "history", "--json")).json["drills"]
+        assert (drill["id"], drill["verdict"], drill["report"]["id"]) == (told["id"], "passed", told["id"])
+        assert (await gateway.ask()).headers["x-shareai-attempts"] == "1"
+    asked = {one.key for one in a.completions + b.completions}
+    assert asked <= set(KEYS.values())
+
+
+async def test_what_failed_and_what_could_not_be_run_are_told_apart(tmp_path: Path) -> None:
+    """A target that is down fails its own check (1) and leaves failover unknown (6); a change is seen."""
+    behaviour: list[Behaviour] = [status(500)]
+
+    def answer(request: Received) -> Behaviour:
+        return behaviour[-1]
+
+    async with (
+        FaultUpstream(default=chat()) as a,
+        FaultUpstream(default=answer) as b,
+        await RunningGateway.start(tmp_path, priced(a.base_url, b.base_url), environ=KEYS) as gateway,
+    ):
+        outcome = await gateway.shareai("smoke-test", "--yes", "--only", "answers")
+        assert outcome.code == 1
+        assert "FAILED: answers, p2/gpt-4o-mini, whole" in outcome.out
+        assert "  expected: 200 with a complete answer" in outcome.out
+        assert "  happened: HTTP 503: no_target_available" in outcome.out
+        assert "  look at: shareai provider test p2" in outcome.out
+        code, told = await run(gateway, "--yes", "--only", "failover")
+        assert (code, told["verdict"]) == (6, "partly")
+        behaviour.append(chat())
+        assert (await run(gateway, "--yes", "--only", "answers"))[0] == 0
+        history = (await gateway.shareai("drill", "history")).out.splitlines()
+        shown = await gateway.shareai("drill", "show")
+        [_, _, failed] = (await gateway.shareai("drill", "history", "--json")).json["drills"]
+        former = await gateway.shareai("drill", "show", failed["id"])
+    assert "answers p2/gpt-4o-mini, whole: failed -> passed" in history[1]
+    assert [line.split()[4] for line in history[1:]] == ["passed", "partly", "failed"]
+    assert shown.out.endswith(": passed\n")
+    assert "failed: answers p2/gpt-4o-mini, whole\n  expected: 200 with a complete answer" in former.out
+
+
+async def test_nothing_is_spent_without_a_word(tmp_path: Path) -> None:
+    """Where nobody can be asked, only --yes spends money, and never what --max-cost does not allow."""
+    async with (
+        FaultUpstream(default=chat()) as a,
+        FaultUpstream(default=chat()) as b,
+        await RunningGateway.start(tmp_path, priced(a.base_url, b.base_url), environ=KEYS) as gateway,
+    ):
+        refused = await gateway.shareai("smoke-test")
+        assert (refused.code, refused.out) == (2, "")
+        assert "about 0.00" in refused.err
+        assert "--yes" in refused.err
+        too_much = await gateway.shareai("smoke-test", "--yes", "--max-cost", "0.00001")
+        assert too_much.code == 2
+        assert "more than --max-cost allows" in too_much.err
+        assert a.completions == b.completions == []
+
+
+async def test_a_part_of_it_can_be_chosen(tmp_path: Path) -> None:
+    """A target that no route has, a route, some checks; several times."""
+    async with (
+        FaultUpstream(default=chat()) as a,
+        FaultUpstream(default=chat()) as b,
+        await RunningGateway.start(tmp_path, priced(a.base_url, b.base_url), environ=KEYS) as gateway,
+    ):
+        code, told = await run(gateway, "--yes", "--target", "p2/gpt-4o", "--repeat", "2")
+        assert code == 0
+        assert isinstance(told["findings"], list)
+        subjects = [(one["check"], one["subject"], one["case"]) for one in told["findings"]]
+        part = [
+            ("answers", "p2/gpt-4o", "whole"),
+            ("answers", "p2/gpt-4o", "streamed"),
+            ("cost", "p2/gpt-4o", "tokens and cost"),
+            ("cost", "all of them", "the usage report"),
+        ]
+        assert subjects == [part[0], part[1], part[2], part[3]] * 2
+        assert (a.completions, len(b.completions)) == ([], 6)
+        code, told = await run(gateway, "chat", "--yes", "--only", "cache")
+        assert code == 0
+        assert told["counts"] == {"passed": 4, "failed": 0, "blocked": 0, "skipped": 0}
+
+
+async def test_a_gateway_is_started_where_none_runs_and_ends_with_the_command(tmp_path: Path) -> None:
+    """With the configuration that is there; the history is kept."""
+    async with FaultUpstream(default=chat()) as a:
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / "config.toml").write_text(priced(a.base_url))
+        outcome = await run_shareai(home, "smoke-test", "--yes", "--only", "answers", environ=KEYS)
+        assert outcome.code == 0, outcome.err
+        assert "one was started for this smoke test" in outcome.err
+        assert not (home / "state" / "gateway.json").exists()
+        [drill] = (await run_shareai(home, "drill", "history", "--json")).json["drills"]
+        assert drill["verdict"] == "passed"
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (("--only", "answer"), "Did you mean 'answers'?"),
+        (("--only", ","), "--only names no check."),
+        (("--simulate", "chat"), "--simulate drills a route of its own."),
+        (("chta",), "Did you mean 'chat'?"),
+        (("--target", "p3/x"), "Did you mean the provider"),
+        (("--target", "chat"), "There is no target 'chat'."),
+    ],
+)
+async def test_mistakes_are_told(tmp_path: Path, arguments: Sequence[str], told: str) -> None:
+    """With exit code 2, and what was probably meant."""
+    (tmp_path / "config.toml").write_text(priced("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1"))
+    outcome = await run_shareai(tmp_path, "smoke-test", "--yes", *arguments, environ=KEYS)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert told in outcome.err
+
+
+def test_a_history_without_drills_says_what_makes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stderr, as it is no data."""
+    monkeypatch.setenv("SHAREAI_HOME", str(tmp_path))
+    outcome = shareai("drill", "history")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "shareai smoke-test" in outcome.err
