@@ -13,6 +13,11 @@ FaultKind = Literal["refused", "error", "rate-limited", "unauthorized", "stalled
 """How a target fails: no connection; HTTP 500; 429 with `Retry-After`; 401; silence before the first byte; a
 200 that tells of an error; an end after some content."""
 
+CheckName = Literal["answers", "failover", "cost", "cache", "limits"]
+
+CHECKS: Final[tuple[CheckName, ...]] = ("answers", "failover", "cost", "cache", "limits")
+"""What a drill looks at, in the order in which it does."""
+
 Seconds = Annotated[float, Meta(gt=0, le=600)]
 
 

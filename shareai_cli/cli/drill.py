@@ -14,8 +14,8 @@ from shareai_cli.cli.invocation import invocation
 from shareai_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from shareai_cli.drill.history import Entry
     from shareai_cli.drill_types import DrillRecord
+    from shareai_cli.ledger.drill_changes import Entry
 
 app = new_app("List and show the smoke tests that were run.", example="shareai drill history")
 
@@ -38,7 +38,7 @@ def history(
     import msgspec
 
     from shareai_cli.cli.state import open_admin
-    from shareai_cli.drill.history import compare
+    from shareai_cli.ledger.drill_changes import compare
 
     with open_admin(invocation(context).paths) as admin:
         entries = compare(admin.drill_history(MOST))[:limit]
@@ -87,7 +87,7 @@ def _named(records: Sequence[DrillRecord], drill: str) -> DrillRecord:
 
 
 def _print(record: DrillRecord) -> None:
-    from shareai_cli.drill.history import findings_of
+    from shareai_cli.ledger.drill_changes import findings_of
 
     findings = findings_of(record)
     print_table(

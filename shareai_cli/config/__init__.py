@@ -12,6 +12,7 @@ from shareai_cli.config.sections import parse_target
 from shareai_cli.config.settings import (
     CacheSettings,
     Conditions,
+    DrillSettings,
     Header,
     LocalSettings,
     NetworkSettings,
@@ -32,6 +33,7 @@ __all__ = [
     "Blank",
     "CacheSettings",
     "Conditions",
+    "DrillSettings",
     "Egress",
     "Header",
     "KeyStyle",

@@ -8,10 +8,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from shareai_cli.config.drills import NANO, write_time
 from shareai_cli.config.egress import Proxy
 from shareai_cli.config.limits import write_limits
 from shareai_cli.config.settings import (
     Conditions,
+    DrillSettings,
     Header,
     NetworkSettings,
     ProviderSettings,
@@ -40,6 +42,18 @@ def describe(settings: Settings) -> dict[str, Any]:
             "threads": settings.local.threads,
         },
         "limits": {subject.label: write_limits(one) for subject, one in settings.limits.items()},
+        "drills": {name: describe_drill(one) for name, one in settings.drills.items()},
+    }
+
+
+def describe_drill(drill: DrillSettings) -> dict[str, Any]:
+    """Return a drill as plain values; an empty list stands for everything."""
+    return {
+        "at": [write_time(minute) for minute in drill.at],
+        "every": drill.every,
+        "checks": list(drill.checks),
+        "routes": list(drill.routes),
+        "max_cost": drill.most_nano / NANO,
     }
 
 

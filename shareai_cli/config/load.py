@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from msgspec.structs import replace
 
 from shareai_cli.config.address import HIGHEST_PORT, is_host
+from shareai_cli.config.drills import MOST as MOST_DRILLS
+from shareai_cli.config.drills import read_drill
 from shareai_cli.config.limiting import read_limiting
 from shareai_cli.config.network import read_network
 from shareai_cli.config.preset import Preset
@@ -53,6 +56,9 @@ def load(
     return _override(settings, environ, host, port)
 
 
+SECTIONS: Final = ("server", "network", "providers", "routes", "local", "limits", "drills")
+
+
 def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mapping[str, Preset]) -> Settings:
     """Return what a text declares; `file` names it in messages, and relative paths start from its folder.
 
@@ -60,7 +66,7 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
     """
     source = Source(file, text)
     values = parse(file, text)
-    root = Table(source, (), values, ("server", "network", "providers", "routes", "local", "limits"))
+    root = Table(source, (), values, SECTIONS)
     network = read_network(root, source)
     variables: tuple[str, ...] = ()
     providers: Mapping[str, ProviderSettings] = root.tables(
@@ -80,6 +86,9 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
         routes=routes,
         local=read_local(root, source),
         limits=read_limiting(root, source, routes, providers),
+        drills=root.tables(
+            "drills", lambda name, item: read_drill(source, name, item, routes), most=MOST_DRILLS
+        ),
         source=file,
         discovered=variables,
     )

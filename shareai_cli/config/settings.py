@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from shareai_cli.config.egress import Authority, Egress, Proxy
 from shareai_cli.config.preset import KeyStyle
+from shareai_cli.drill_types import CheckName
 from shareai_cli.secrets import Secret, SecretReference
 from shareai_cli.types import Limits, LocalModel, Preference, Subject, Target
 
@@ -191,6 +192,21 @@ class LocalSettings(Struct, frozen=True):
     """Threads that compute for those that have no number of their own; None takes the physical cores."""
 
 
+class DrillSettings(Struct, frozen=True):
+    """`[drills.NAME]`: a smoke test that the gateway runs by itself."""
+
+    name: str
+    at: tuple[int, ...] = ()
+    """Minutes after midnight, by this machine's clock, at which it is run each day."""
+    every: float | None = None
+    """Seconds from one run to the next; None goes by `at`."""
+    checks: tuple[CheckName, ...] = ()
+    """None for all of them, as is no route."""
+    routes: tuple[str, ...] = ()
+    most_nano: int = 50_000_000
+    """Nano-dollars that a run may spend."""
+
+
 class Settings(Struct, frozen=True):
     """Everything declared, checked and filled in."""
 
@@ -201,6 +217,7 @@ class Settings(Struct, frozen=True):
     local: LocalSettings = LocalSettings()
     limits: Mapping[Subject, Limits] = field(default_factory=dict)
     """Of the organization, routes and targets; those of teams and keys are in the accounts."""
+    drills: Mapping[str, DrillSettings] = field(default_factory=dict)
     source: Path | None = None
     """The file that was read; None where there is none."""
     discovered: tuple[str, ...] = ()

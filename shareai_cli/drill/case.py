@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from shareai_cli.drill.outcome import Asked, CheckName
+from shareai_cli.drill.outcome import Asked
 from shareai_cli.drill.session import Session
+from shareai_cli.drill_types import CheckName
 
 
 class Unmet(Exception):

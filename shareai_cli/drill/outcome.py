@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
 
+from shareai_cli.drill_types import CheckName
 from shareai_cli.types import RequestRow
-
-CheckName = Literal["answers", "failover", "cost", "cache", "limits"]
-
-CHECKS: Final[tuple[CheckName, ...]] = ("answers", "failover", "cost", "cache", "limits")
 
 
 class Verdict(StrEnum):

@@ -10,8 +10,7 @@ from msgspec import Struct
 from shareai_cli.drill import answers, cache, cost, failover
 from shareai_cli.drill.case import Case
 from shareai_cli.drill.cost import Prices
-from shareai_cli.drill.outcome import CHECKS, CheckName
-from shareai_cli.drill_types import DrillSubjects
+from shareai_cli.drill_types import CHECKS, CheckName, DrillSubjects
 from shareai_cli.errors import UsageError
 from shareai_cli.nearest import nearest
 

@@ -25,7 +25,7 @@ from shareai_cli.errors import (
 from shareai_cli.gateway.admin_access import AccessPages
 from shareai_cli.gateway.admin_reading import decode_body, decode_query
 from shareai_cli.gateway.administration import Administration
-from shareai_cli.gateway.drill_admin import DrillPages, Page, Reading
+from shareai_cli.gateway.drill_admin import DrillKept, DrillPages, Page
 from shareai_cli.gateway.drills import Drills
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
@@ -96,6 +96,7 @@ class AdminApi:
         changed: Callable[[], Awaitable[None]],
         feed: Feed,
         drills: Drills,
+        drill_kept: DrillKept = lambda drill: None,
     ) -> None:
         self._authorization = f"Bearer {token.reveal()}".encode()
         self._admin = admin
@@ -108,8 +109,7 @@ class AdminApi:
         self._settled = settled
         self._access = AccessPages(self._by, changed)
         self._feed = feed
-        reading = Reading(decode_body, decode_body, decode_body, decode_query, self._by)
-        self._drills = DrillPages(drills, reading, settled)
+        self._drills = DrillPages(drills, self._by, settled, drill_kept)
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
             "/status": {"GET": self._get_status},
             "/reload": {"POST": self._post_reload},

@@ -24,6 +24,8 @@ from shareai_cli.ledger import (
     usage_report,
     verify_audit,
 )
+from shareai_cli.ledger.drill_changes import Entry, compare
+from shareai_cli.ledger.drills import MOST as MOST_DRILLS
 from shareai_cli.ledger.replies import no_such_cache
 from shareai_cli.secrets import Secret, digest, new_client_key, shown_key
 from shareai_cli.types import (
@@ -136,9 +138,10 @@ class Administration:
         """Return the latest drills, the newest first."""
         return list_drills(self._ledger.store, limit)
 
-    def keep_drill(self, record: DrillRecord) -> None:
-        """Keep what a drill found."""
+    def keep_drill(self, record: DrillRecord) -> Entry:
+        """Keep what a drill found, and return it with what it found otherwise than those before."""
         keep_drill(self._ledger.store, record)
+        return compare(list_drills(self._ledger.store, MOST_DRILLS))[0]
 
     def list_nodes(self) -> Sequence[NodeInfo]:
         """Return the machines that were registered."""

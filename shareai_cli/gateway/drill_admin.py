@@ -11,13 +11,19 @@ from msgspec import Meta, Struct
 
 from shareai_cli.client import Trouble
 from shareai_cli.drill_types import DrillRecord, DrillSubjects, Scenario, ScenarioWanted
+from shareai_cli.gateway.admin_reading import decode_body, decode_query
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.drills import Drills
+from shareai_cli.ledger.drill_changes import Entry
 from shareai_cli.types import UsageReport
 from shareai_cli.wire.message import Request
 
 Page = Callable[[Request], Awaitable[object]]
 Kind = TypeVar("Kind")
+
+
+DrillKept = Callable[[Entry], None]
+"""Told of a drill that was run, and of what it found otherwise than those before."""
 
 
 class Asked(Struct, frozen=True):
@@ -32,29 +38,21 @@ class Named(Struct, frozen=True):
     targets: tuple[str, ...] = ()
 
 
-class Reading(Struct, frozen=True):
-    """How a request's body and query are read, and in whose name it acts."""
-
-    body: Callable[[Request, type[ScenarioWanted]], ScenarioWanted]
-    record: Callable[[Request, type[DrillRecord]], DrillRecord]
-    named: Callable[[Request, type[Named]], Named]
-    query: Callable[[Request, type[Asked]], Asked]
-    by: Callable[[Request], Administration]
-
-
 class DrillPages:
-    """Answers what is asked of drills; `find` returns what answers on a path, by method."""
+    """Answers what is asked of drills, in the name that `by` tells."""
 
     def __init__(
         self,
         drills: Drills,
-        reading: Reading,
+        by: Callable[[Request], Administration],
         settled: Callable[[], Awaitable[None]],
+        kept: DrillKept,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._drills = drills
-        self._reading = reading
+        self._by = by
         self._settled = settled
+        self._kept = kept
         self._clock = clock
 
     def find(self, path: str) -> Mapping[str, Page] | None:
@@ -80,11 +78,11 @@ class DrillPages:
         return None
 
     async def _subjects(self, request: Request) -> DrillSubjects:
-        return await self._drills.subjects(self._reading.named(request, Named).targets)
+        return await self._drills.subjects(decode_body(request, Named).targets)
 
     async def _begin(self, request: Request) -> Mapping[str, str]:
         drill = await self._drills.begin()
-        await asyncio.to_thread(self._reading.by(request).drill_begun, drill)
+        await asyncio.to_thread(self._by(request).drill_begun, drill)
         return {"id": drill}
 
     async def _end(self, drill: str) -> Mapping[str, str]:
@@ -92,7 +90,7 @@ class DrillPages:
         return {"id": drill}
 
     async def _add(self, request: Request, drill: str) -> Scenario:
-        return await self._drills.add(drill, self._reading.body(request, ScenarioWanted))
+        return await self._drills.add(drill, decode_body(request, ScenarioWanted))
 
     async def _standings(self, drill: str, number: int) -> Mapping[str, object]:
         now = self._clock()
@@ -108,13 +106,13 @@ class DrillPages:
 
     async def _usage(self, request: Request, drill: str) -> UsageReport:
         await self._settled()
-        return await asyncio.to_thread(self._reading.by(request).drill_usage, drill)
+        return await asyncio.to_thread(self._by(request).drill_usage, drill)
 
     async def _history(self, request: Request) -> Mapping[str, object]:
-        asked = self._reading.query(request, Asked)
-        return {"drills": await asyncio.to_thread(self._reading.by(request).drill_history, asked.limit)}
+        asked = decode_query(request, Asked)
+        return {"drills": await asyncio.to_thread(self._by(request).drill_history, asked.limit)}
 
     async def _keep(self, request: Request) -> Mapping[str, str]:
-        record = self._reading.record(request, DrillRecord)
-        await asyncio.to_thread(self._reading.by(request).keep_drill, record)
+        record = decode_body(request, DrillRecord)
+        self._kept(await asyncio.to_thread(self._by(request).keep_drill, record))
         return {"id": record.id}

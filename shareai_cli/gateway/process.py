@@ -33,6 +33,7 @@ from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.auth import LONGEST_KEY
 from shareai_cli.gateway.browse import Browser
+from shareai_cli.gateway.drills import DrillCommand, Schedule
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, local_models
 from shareai_cli.gateway.minting import Minting
@@ -41,6 +42,9 @@ from shareai_cli.gateway.request_line import RequestLines
 from shareai_cli.gateway.roster import Roster
 from shareai_cli.gateway.route_explainer import RouteExplainer
 from shareai_cli.ledger import Closed, Ledger, Replies
+from shareai_cli.ledger.drill_changes import Entry
+from shareai_cli.ledger.drills import MOST as MOST_DRILLS
+from shareai_cli.ledger.drills import list_drills
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret, digest, write_private
@@ -75,6 +79,8 @@ class Start(Struct, frozen=True):
     lines: TextIO
     """Where a line a request goes."""
     notice: Notice
+    runs_drills: bool = True
+    """Whether the drills of the configuration are run at their times."""
 
 
 class Ready(Struct, frozen=True):
@@ -187,6 +193,10 @@ class GatewayProcess:
         lines.start()
         watcher.start()
         closing.push_async_callback(watcher.close)
+        if start.runs_drills:
+            schedule = self._schedule(ledger)
+            schedule.start()
+            closing.push_async_callback(schedule.close)
         # Last, as it is shown only once: a start that fails must not have made it.
         first_key, first_key_file = await asyncio.to_thread(self._first_key, ledger)
         await self._roster.accounts_changed()
@@ -211,6 +221,30 @@ class GatewayProcess:
             raise StateError(f"{file} cannot be written: {error.strerror}.") from None
         return None, file
 
+    def _schedule(self, ledger: Ledger) -> Schedule:
+        start, gateway = self._start, self.gateway
+        command = DrillCommand(start.config_file, start.environ, self.notice)
+
+        async def latest(name: str) -> int | None:
+            try:
+                records = await asyncio.to_thread(list_drills, ledger.store, MOST_DRILLS)
+            except LedgerUnavailable:
+                return None
+            return next((one.began_ms for one in records if one.cause == name), None)
+
+        return Schedule(lambda: gateway.current.settings.drills, latest, command.run, time.time)
+
+    def _drill_kept(self, drill: Entry) -> None:
+        """Tell of a drill that found something else than before."""
+        if not drill.is_news:
+            return
+        record = drill.record
+        changes = f" Changed: {', '.join(drill.changes[:3])}." if drill.changes else ""
+        self.notice(
+            f"The drill '{record.cause}' {record.verdict}.{changes} "
+            f"'shareai drill show {record.id}' tells more."
+        )
+
     def _admin_api(self, token: Secret, ledger: Ledger, feed: Feed) -> AdminApi:
         gateway = self.gateway
 
@@ -231,6 +265,7 @@ class GatewayProcess:
             changed=self._roster.accounts_changed,
             feed=feed,
             drills=gateway.drills,
+            drill_kept=self._drill_kept,
         )
 
     async def status(self) -> Status:

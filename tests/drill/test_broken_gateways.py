@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from shareai_cli.config import CacheSettings
 from shareai_cli.drill.failover import FAULTS
-from shareai_cli.drill.outcome import CheckName, Verdict
+from shareai_cli.drill.outcome import Verdict
+from shareai_cli.drill_types import CheckName
 from shareai_cli.gateway.path import Makers
 from shareai_cli.ledger import Closed, Ledger
 from shareai_cli.types import Usage

@@ -27,10 +27,11 @@ from shareai_cli.config import (
     Settings,
 )
 from shareai_cli.drill.case import Case
-from shareai_cli.drill.outcome import CheckName, Finding, Report, Verdict
+from shareai_cli.drill.outcome import Finding, Report, Verdict
 from shareai_cli.drill.plan import cases_of
 from shareai_cli.drill.run import run
 from shareai_cli.drill.session import Options, Session
+from shareai_cli.drill_types import CheckName
 from shareai_cli.drill_types import Deadlines as DrillDeadlines
 from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration

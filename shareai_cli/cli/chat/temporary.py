@@ -31,6 +31,7 @@ class TemporaryGateway:
             shows_key=False,
             lines=_Nowhere(),
             notice=lambda text: None,
+            runs_drills=False,
         )
         self._ready: Future[Ready] = Future()
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)

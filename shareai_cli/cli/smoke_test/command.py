@@ -15,7 +15,8 @@ from shareai_cli.cli.invocation import invocation
 from shareai_cli.errors import ExitCode, StateError, UsageError
 
 if TYPE_CHECKING:
-    from shareai_cli.drill.outcome import CheckName, Report
+    from shareai_cli.drill.outcome import Report
+from shareai_cli.drill_types import CheckName
 
 app = new_app()
 
@@ -67,6 +68,7 @@ def smoke_test(
         Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit report, for CI.")
     ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
+    cause: Annotated[str, typer.Option("--cause", hidden=True, help="What the history says.")] = "command",
     as_json: JsonOption = False,
 ) -> None:
     """Prove that the routes answer, fail over, cache and cost what they should.
@@ -89,6 +91,7 @@ def smoke_test(
         most_nano=round(max_cost * 1e9),
         yes=yes or simulate,
         simulate=simulate,
+        cause=cause[:64],
     )
     if simulate and (wanted.routes or wanted.targets):
         raise UsageError("--simulate drills a route of its own.", hint="shareai smoke-test --simulate")

@@ -22,13 +22,13 @@ from shareai_cli.cli.smoke_test.live import LiveWatcher, PlainWatcher
 from shareai_cli.cli.smoke_test.show import show
 from shareai_cli.client import HttpAdmin, find_gateway
 from shareai_cli.drill.case import Case
-from shareai_cli.drill.outcome import CheckName, Report
+from shareai_cli.drill.outcome import Report
 from shareai_cli.drill.plan import Estimate, cases_of, chosen, estimate
 from shareai_cli.drill.report import as_fields
 from shareai_cli.drill.run import run as run_cases
 from shareai_cli.drill.session import LONGEST_ANSWER, Options, Session
 from shareai_cli.drill.simulated import providers, write_configuration
-from shareai_cli.drill_types import Deadlines, DrillRecord
+from shareai_cli.drill_types import CheckName, Deadlines, DrillRecord
 from shareai_cli.errors import GatewayUnreachable, LedgerUnavailable, UsageError
 from shareai_cli.paths import HOME_VARIABLE
 
@@ -48,6 +48,8 @@ class Wanted(Struct, frozen=True):
     most_nano: int
     yes: bool
     simulate: bool
+    cause: str
+    """What it is started by."""
 
 
 def drill(run: Invocation, wanted: Wanted, *, shows: bool) -> Report:
@@ -89,17 +91,17 @@ async def _drill(run: Invocation, wanted: Wanted, *, shows: bool) -> Report:
         )
         session = Session(admin, f"{address.address}/v1", options)
         closing.push_async_callback(session.close)
-        report = await _run(session, cases, shows=shows)
+        report = await _run(session, cases, wanted.cause, shows=shows)
         if not wanted.simulate:
             await asyncio.to_thread(_keep, admin, report)
         return report
 
 
-async def _run(session: Session, cases: Sequence[Case], *, shows: bool) -> Report:
+async def _run(session: Session, cases: Sequence[Case], cause: str, *, shows: bool) -> Report:
     if shows and is_animated(sys.stderr) and is_styled(sys.stderr):
         with LiveWatcher(cases) as watcher:
-            return await run_cases(session, cases, watcher)
-    return await run_cases(session, cases, PlainWatcher())
+            return await run_cases(session, cases, watcher, cause=cause)
+    return await run_cases(session, cases, PlainWatcher(), cause=cause)
 
 
 def _agree(run: Invocation, wanted: Wanted, expected: Estimate) -> None:

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from shareai_cli.cli.console import printable
 from shareai_cli.drill.case import Case
-from shareai_cli.drill.outcome import CHECKS, Finding, Verdict
+from shareai_cli.drill.outcome import Finding, Verdict
 from shareai_cli.drill.report.words import RESULTS, attempts_of, bar, chain
+from shareai_cli.drill_types import CHECKS
 
 LATEST: Final = 5
 BAR: Final = 24

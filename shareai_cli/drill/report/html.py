@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from html import escape
 
-from shareai_cli.drill.outcome import CHECKS, Asked, Finding, Report, Verdict
+from shareai_cli.drill.outcome import Asked, Finding, Report, Verdict
 from shareai_cli.drill.report.words import (
     RESULTS,
     attempts_of,
@@ -16,6 +16,7 @@ from shareai_cli.drill.report.words import (
     money,
     summary,
 )
+from shareai_cli.drill_types import CHECKS
 from shareai_cli.types import Attempt
 
 _STYLE = """

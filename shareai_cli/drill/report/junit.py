@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as Tree
 
-from shareai_cli.drill.outcome import CHECKS, Finding, Report, Verdict
+from shareai_cli.drill.outcome import Finding, Report, Verdict
 from shareai_cli.drill.report.words import attempts_of, chain, failure, summary
+from shareai_cli.drill_types import CHECKS
 
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no way to hold (section 2.2)."""

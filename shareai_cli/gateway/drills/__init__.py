@@ -2,5 +2,6 @@
 
 from shareai_cli.gateway.drills.drills import Drills
 from shareai_cli.gateway.drills.scenario import Surroundings
+from shareai_cli.gateway.drills.schedule import DrillCommand, Schedule
 
-__all__ = ["Drills", "Surroundings"]
+__all__ = ["DrillCommand", "Drills", "Schedule", "Surroundings"]

@@ -38,6 +38,13 @@ class Entry(Struct, frozen=True):
 
     record: DrillRecord
     changes: tuple[str, ...]
+    former: str | None = None
+    """The verdict of the drill of the same cause before it; None where there is none."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether somebody has to be told: it found something else than before, or the first one failed."""
+        return bool(self.changes) or self.record.verdict != (self.former or "passed")
 
     def fields(self) -> dict[str, Any]:
         """Return what there is to tell beside the report."""
@@ -55,6 +62,7 @@ class Entry(Struct, frozen=True):
 def compare(records: Sequence[DrillRecord]) -> list[Entry]:
     """Return drills, the newest first as they are given, each with what changed since a case was last run."""
     latest: dict[str, str] = {}
+    ended: dict[str, str] = {}
     entries: list[Entry] = []
     for record in reversed(records):
         verdicts = {one.name: one.verdict for one in findings_of(record)}
@@ -64,7 +72,8 @@ def compare(records: Sequence[DrillRecord]) -> list[Entry]:
             if latest.get(name, verdict) != verdict
         ]
         latest |= verdicts
-        entries.append(Entry(record, tuple(changes)))
+        entries.append(Entry(record, tuple(changes), ended.get(record.cause)))
+        ended[record.cause] = record.verdict
     return entries[::-1]
 
 
