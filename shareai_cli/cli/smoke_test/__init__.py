@@ -1,4 +1,4 @@
-"""`shareai smoke-test`: proof that the routes answer, fail over, cache and cost what they should.
+"""`shareai smoke-test`: proof that routes answer, fail over, cache and cost as they should.
 
 command → wanted (what is asked for) → gateway (who is drilled) → live (while it goes on) → show (its report)
 """

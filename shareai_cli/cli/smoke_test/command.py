@@ -16,7 +16,7 @@ from shareai_cli.errors import ExitCode, StateError, UsageError
 
 if TYPE_CHECKING:
     from shareai_cli.drill.outcome import Report
-from shareai_cli.drill_types import CheckName
+    from shareai_cli.drill_types import CheckName
 
 app = new_app()
 
@@ -71,7 +71,7 @@ def smoke_test(
     cause: Annotated[str, typer.Option("--cause", hidden=True, help="What the history says.")] = "command",
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that the routes answer, fail over, cache and cost what they should.
+    """Prove that routes answer, fail over, cache and cost as they should.
 
     Small real requests are sent through the gateway that runs, or through one that is started for this long.
     Faults are injected inside the gateway into these requests only: no other client notices any of it, what
