@@ -33,7 +33,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "status": "Show what the gateway does, and how its targets stand.",
             "usage": "Report requests, tokens and costs.",
             "explain": "Tell what happened to a request.",
-            "smoke-test": "Prove that routes answer, fail over, cache and cost as they should.",
+            "smoke-test": "Prove that routes answer, fail over and cost as they should.",
             "drill": "List and show the smoke tests that were run.",
             "audit": "List, verify and export the record of changes.",
             "doctor": "Find what is wrong with this installation, and what mends it.",

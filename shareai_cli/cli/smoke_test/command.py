@@ -71,7 +71,7 @@ def smoke_test(
     cause: Annotated[str, typer.Option("--cause", hidden=True, help="What the history says.")] = "command",
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that routes answer, fail over, cache and cost as they should.
+    """Prove that routes answer, fail over and cost as they should.
 
     Small real requests are sent through the gateway that runs, or through one that is started for this long.
     Faults are injected inside the gateway into these requests only: no other client notices any of it, what
