@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from shareai_cli.drill.case import Blocked, Case, Run, Skipped, expect, expect_answer, expect_row, told
-from shareai_cli.drill.outcome import Asked
+from shareai_cli.drill.outcome import Asked, failing
 from shareai_cli.drill.session import Scene, Session
 from shareai_cli.drill_types import DrillRoute, DrillSubjects, Fault, FaultKind
 from shareai_cli.types import Attempt, Outcome
@@ -80,11 +80,6 @@ def cases(subjects: DrillSubjects) -> Iterator[Case]:
         if not is_alone:
             yield _case(drilled, "rests as told by Retry-After", partial(_rests, drilled), second * 3)
             yield _case(drilled, "comes back after its probe", partial(_comes_back, drilled), second * 4)
-
-
-def failing(row_attempts: Sequence[Attempt]) -> float:
-    """Return the seconds that attempts took which gave no answer: what the failover cost."""
-    return sum(one.duration_us for one in row_attempts if one.outcome != "ok") / 1e6
 
 
 class _Route:
@@ -222,10 +217,10 @@ async def _comes_back(drilled: _Route, session: Session) -> str:
     return f"{first} answered again {time.monotonic() - began:.1f} s later"
 
 
-async def _answered(scene: Scene, drilled: _Route, failing: str) -> Asked:
+async def _answered(scene: Scene, drilled: _Route, faulty: str) -> Asked:
     """Ask, and see that another target than the failing one answers, as far as one does by itself."""
     asked = await scene.ask(drilled.name, streamed=True, anew=True)
-    _check_others(drilled.order, failing, asked, _attempts(asked))
+    _check_others(drilled.order, faulty, asked, _attempts(asked))
     expect_answer(asked)
     return asked
 
@@ -252,9 +247,9 @@ def _check_taken_over(
         expect(tried == order[: len(tried)], f"{order[1]} is next", _names(attempts), asked)
 
 
-def _check_others(order: Sequence[str], failing: str, asked: Asked, attempts: Sequence[Attempt]) -> None:
+def _check_others(order: Sequence[str], faulty: str, asked: Asked, attempts: Sequence[Attempt]) -> None:
     """Raise `Blocked` where every other target was tried and failed without a fault of the drill's."""
-    others = {target for target in order if target != failing}
+    others = {target for target in order if target != faulty}
     if asked.status != 200 and others <= {one.target for one in attempts}:
         raise Blocked(f"No other target answers by itself: {_names(attempts)}.")
 

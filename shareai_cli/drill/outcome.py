@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
 
 from msgspec import Struct
 
 from shareai_cli.drill_types import CheckName
-from shareai_cli.types import RequestRow
+from shareai_cli.types import Attempt, RequestRow
 
 
 class Verdict(StrEnum):
@@ -74,6 +75,11 @@ class Asked(Struct, frozen=True):
             return None
         seconds, tokens = self.seconds - self.first_seconds, self.tokens.completion_tokens - 1
         return tokens / seconds if tokens > 0 and seconds > 0.001 else None
+
+
+def failing(attempts: Sequence[Attempt]) -> float:
+    """Return the seconds that attempts took which gave no answer: what a failover cost."""
+    return sum(one.duration_us for one in attempts if one.outcome != "ok") / 1e6
 
 
 class Finding(Struct, frozen=True):

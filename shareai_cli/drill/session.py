@@ -24,9 +24,6 @@ PROMPT: Final = "Reply with one word: pong"
 LONGEST_ANSWER: Final = 512
 """Tokens: a reasoning model thinks before its word."""
 
-_ROW_SECONDS: Final = 2.0
-"""How long a row may take to come into the accounts."""
-
 _OLD_LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
 Answer = TypeVar("Answer")
@@ -44,6 +41,8 @@ class Options(Struct, frozen=True):
     """Nano-dollars that it may spend."""
     longest: int = LONGEST_ANSWER
     """Tokens of an answer."""
+    row_seconds: float = 15.0
+    """How long a row may take to come into the accounts: a busy gateway's have much to take in."""
 
 
 class Session:
@@ -140,7 +139,7 @@ class Session:
 
     async def _row(self, request: str) -> RequestRow | None:
         """Return a request's row once it has ended; None where there is none in time."""
-        until = time.monotonic() + _ROW_SECONDS
+        until = time.monotonic() + self.options.row_seconds
         row: RequestRow | None = None
         while request:
             with suppress(UsageError):

@@ -179,7 +179,7 @@ class Drilled:
 
     async def drill(self, *only: CheckName, options: Options | None = None) -> Report:
         """Run the cases of some checks, or of all."""
-        session = Session(self.admin, self.base_url, options or Options(HASTY))
+        session = Session(self.admin, self.base_url, options or Options(HASTY, row_seconds=1.0))
         try:
             subjects = await asyncio.to_thread(self.admin.drill_subjects)
             return await run(session, cases_of(subjects, only, FlatPrices()), Silent())

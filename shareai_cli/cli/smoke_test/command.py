@@ -77,6 +77,8 @@ def smoke_test(
     Faults are injected inside the gateway into these requests only: no other client notices any of it, what
     the gateway knows of its targets stays as it is, and reports of usage leave these requests out.
 
+    In continuous integration: shareai smoke-test --yes --max-cost 0.02 --junit report.xml
+
     Exits with 0 where everything passed, 1 where something failed, 6 where some of it could not be run.
     """
     from shareai_cli.cli.smoke_test.drilling import Wanted, drill

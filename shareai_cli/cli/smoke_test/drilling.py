@@ -6,7 +6,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -29,7 +29,7 @@ from shareai_cli.drill.run import run as run_cases
 from shareai_cli.drill.session import LONGEST_ANSWER, Options, Session
 from shareai_cli.drill.simulated import providers, write_configuration
 from shareai_cli.drill_types import CheckName, Deadlines, DrillRecord
-from shareai_cli.errors import GatewayUnreachable, LedgerUnavailable, UsageError
+from shareai_cli.errors import GatewayUnreachable, ShareAIError, UsageError
 from shareai_cli.paths import HOME_VARIABLE
 
 SIMULATED_ANSWER = 24
@@ -134,11 +134,13 @@ def _agree(run: Invocation, wanted: Wanted, expected: Estimate) -> None:
 
 
 def _keep(admin: HttpAdmin, report: Report) -> None:
-    """Have the accounts keep the report; a disk that refuses it is no reason to lose it here."""
+    """Have the accounts keep the report; where they do not, it is shown all the same."""
     text = msgspec.json.encode(as_fields(report)).decode()
     record = DrillRecord(report.id, report.began_ms, report.ended_ms, report.cause, report.verdict, text)
-    with suppress(LedgerUnavailable):
+    try:
         admin.keep_drill(record)
+    except ShareAIError as error:
+        note(f"The history does not have this one: {error.message}")
 
 
 @asynccontextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import typer
 
 from shareai_cli.cli.console import is_styled, note, print_line, print_table, printable
 from shareai_cli.cli.program import as_called
-from shareai_cli.drill.outcome import Asked, Finding, Report, Verdict
+from shareai_cli.drill.outcome import Asked, Finding, Report, Verdict, failing
 from shareai_cli.drill.report.words import (
     RESULTS,
     attempts_of,
@@ -21,6 +21,7 @@ from shareai_cli.drill.report.words import (
     money,
     summary,
 )
+from shareai_cli.types import Attempt
 
 LINE: Final = 30
 """Characters of a line of time."""
@@ -69,11 +70,15 @@ def _print_failovers(findings: Iterable[Finding]) -> None:
     if not drawn:
         return
     print_line()
-    print_line("Failovers (x failed, = answered)")
+    print_line("Failovers (x failed, = answered), and the time that each cost")
     width = max(len(f"{one.subject}, {one.case}") for one in drawn)
     for one in drawn:
         attempts, head = attempts_of(one), f"{one.subject}, {one.case}"
-        print_line(f"  {head:{width}}  {bar(attempts, LINE):{LINE}}  {chain(attempts)}")
+        print_line(f"  {head:{width}}  {bar(attempts, LINE):{LINE}}  {_lost(attempts):>8}  {chain(attempts)}")
+
+
+def _lost(attempts: Sequence[Attempt]) -> str:
+    return milliseconds(failing(attempts))
 
 
 def _print_costs(findings: Iterable[Finding]) -> None:

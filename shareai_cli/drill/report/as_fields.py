@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shareai_cli.drill.outcome import Asked, Finding, Report, Verdict
+from shareai_cli.drill.outcome import Asked, Finding, Report, Verdict, failing
+from shareai_cli.drill.report.words import attempts_of
 
 
 def as_fields(report: Report) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "look_at": finding.look_at or None,
         "note": finding.note or None,
         "seconds": finding.seconds,
+        "failover_seconds": failing(attempts_of(finding)) if finding.check == "failover" else None,
         "requests": [_asked(one) for one in finding.asked],
     }
 

@@ -162,8 +162,9 @@ class Drills:
         while self._drills:
             await asyncio.sleep(EVERY)
             scenarios = [path for drill in self._drills.values() for path in drill.scenarios.values()]
-            for path in scenarios:
-                await path.prober.probe_due()
+            async with asyncio.TaskGroup() as group:
+                for path in scenarios:
+                    group.create_task(path.prober.probe_due())
             now = self._clock()
             left = [drill for drill in self._drills.values() if drill.until <= now]
             async with self._lock:
