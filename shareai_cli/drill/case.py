@@ -84,7 +84,8 @@ def expect_answer(asked: Asked, look_at: str = "") -> None:
 
 
 def expect_row(asked: Asked) -> None:
-    """Raise `Unmet` unless the accounts have a request's row."""
+    """Raise `Unmet` unless there was a reply, and the accounts have the request's row."""
+    expect(asked.status, "a reply of the gateway's", told(asked), asked)
     expect(
         asked.row is not None and asked.row.outcome is not None,
         f"a row for {asked.request_id or 'the request'} in the accounts",

@@ -12,6 +12,7 @@ import pytest
 from tests.support.behaviours import Behaviour, Received, chat, status
 from tests.support.commands import shareai
 from tests.support.served import KEYS, RunningGateway, run_shareai
+from tests.support.terminal import terminal
 from tests.support.upstream import FaultUpstream
 
 MODEL = "gpt-4o-mini"
@@ -195,3 +196,25 @@ def test_a_history_without_drills_says_what_makes_one(
     outcome = shareai("drill", "history")
     assert (outcome.code, outcome.out) == (0, "")
     assert "shareai smoke-test" in outcome.err
+
+
+def test_a_person_watches_it_go_on_and_is_asked_before_money_is_spent(tmp_path: Path) -> None:
+    """At a terminal: bars and the latest findings, which go away; the report stays."""
+    with terminal("smoke-test", "--simulate", environ={"SHAREAI_HOME": str(tmp_path / "a")}) as running:
+        running.until("failover")
+        running.until("0 failed")
+        running.until("Failovers")
+        assert running.end() == 0
+    assert "passed: " in running.text
+    home = tmp_path / "b"
+    home.mkdir()
+    (home / "config.toml").write_text(priced("http://127.0.0.1:9/v1"))
+    with terminal("smoke-test", environ={"SHAREAI_HOME": str(home), **KEYS}) as asking:
+        asking.until("Go on? [Y/n]")
+        asking.type("n\r")
+        assert asking.end() == 1
+    assert "Nothing was sent." in asking.text
+    plain = {"SHAREAI_HOME": str(tmp_path / "c"), "TERM": "dumb"}
+    with terminal("smoke-test", "--simulate", "--only", "cost", environ=plain) as dumb:
+        assert dumb.end() == 0
+    assert "\x1b" not in dumb.raw

@@ -61,7 +61,7 @@ def bar(attempts: tuple[Attempt, ...], width: int) -> str:
     """Draw attempts as a line of time: `x` failed, `=` answered; each is seen, however short it was."""
     total = sum(one.duration_us for one in attempts) or 1
     room = max(width - 2 * len(attempts) - 1, 0)
-    parts = ("x="[one.outcome == "ok"] * (1 + round(room * one.duration_us / total)) for one in attempts)
+    parts = ("x="[one.outcome == "ok"] * (1 + int(room * one.duration_us / total)) for one in attempts)
     return f"|{'|'.join(parts)}|"
 
 

@@ -1,0 +1,77 @@
+"""What a drill asks, and what it may spend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shareai_cli.drill.outcome import Verdict
+from shareai_cli.drill.plan import cases_of, estimate
+from shareai_cli.drill.session import Options
+from shareai_cli.drill_types import CheckName, DrillRoute, DrillSubjects, DrillTarget
+from tests.support.behaviours import Behaviour, Received, chat, raw, silence, status
+from tests.support.drilled import HASTY, Drilled, FlatPrices, not_passed
+from tests.support.upstream import FaultUpstream
+
+
+async def test_a_drill_stops_where_it_has_spent_what_it_may(tmp_path: Path) -> None:
+    """What it has found by then counts; the rest could not be run."""
+    async with FaultUpstream() as a, Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}) as drilled:
+        report = await drilled.drill("answers", options=Options(HASTY, most_nano=30_000))
+    verdicts = [one.verdict for one in report.findings]
+    assert verdicts == [Verdict.PASSED, Verdict.PASSED, Verdict.BLOCKED, Verdict.BLOCKED]
+    assert (report.verdict, report.cost_nano, len(a.completions)) == ("partly", 42_000, 2)
+    assert report.findings[-1].look_at == "--max-cost"
+
+
+async def test_models_that_name_the_length_of_their_answer_otherwise_are_asked_so(tmp_path: Path) -> None:
+    """OpenAI's newer ones refuse `max_tokens`; it is found out once, and not held against them."""
+
+    def answer(request: Received) -> Behaviour:
+        if "max_tokens" in request.json:
+            return status(
+                400, message="Use 'max_completion_tokens' instead.", error_code="unsupported_parameter"
+            )
+        return chat("pong")
+
+    async with (
+        FaultUpstream(default=answer) as a,
+        Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}) as drilled,
+    ):
+        report = await drilled.drill("answers")
+    assert not_passed(report) == []
+    refused = [one for one in a.completions if "max_tokens" in one.json]
+    assert len(refused) == 2  # the route's name and the target's
+
+
+async def test_a_target_that_is_silent_fails_within_the_drills_own_time(tmp_path: Path) -> None:
+    """A provider's own limits are minutes; a reply that is none is told, too."""
+    async with (
+        FaultUpstream(default=silence()) as a,
+        FaultUpstream(default=raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as b,
+        Drilled(tmp_path, {"a": a, "b": b}, routes={"chat": ["a/m", "b/m"]}) as drilled,
+    ):
+        hasty = Options(type(HASTY)(answer=0.5, silence=0.2), row_seconds=1.0)
+        report = await drilled.drill("answers", options=hasty)
+    assert {one.verdict for one in report.findings} == {Verdict.FAILED}
+    assert all(one.seconds < 5 for one in report.findings)
+
+
+def test_what_a_drill_will_cost_is_estimated() -> None:
+    """By the prices of those who should answer; what has no known price is counted apart."""
+    target = DrillTarget("a/m", ("k",), "a", 10**9, 2 * 10**9)
+    unknown = DrillTarget("b/m", ("k",), "", None, None)
+    own = DrillTarget("node/m", ("",), "node", 0, 0)
+    only: tuple[CheckName, ...] = ("answers",)
+    for one, is_free, unpriced in ((target, False, 0), (unknown, False, 2), (own, True, 0)):
+        subjects = DrillSubjects((), (one,))
+        expected = estimate(cases_of(subjects, only, FlatPrices()), subjects)
+        assert (expected.requests, expected.is_free, expected.unpriced) == (2, is_free, unpriced)
+    subjects = DrillSubjects(
+        (DrillRoute("chat", "priority", ("a/m", "b/m"), False, True),), (target, unknown)
+    )
+    whole = estimate(cases_of(subjects, (), FlatPrices()), subjects)
+    once = estimate(cases_of(subjects, (), FlatPrices(), repeat=1), subjects)
+    twice = estimate(cases_of(subjects, (), FlatPrices(), repeat=2), subjects)
+    assert whole == once
+    assert (twice.requests, twice.nano) == (2 * once.requests, 2 * once.nano)
+    assert once.unpriced > 10
