@@ -35,7 +35,7 @@ _COLOURS = {Verdict.FAILED: "red", Verdict.BLOCKED: "yellow"}
 def show(report: Report, *, is_kept: bool) -> None:
     """Print the table of cases, the failovers, the targets side by side, and what did not pass."""
     print_table(
-        ("CHECK", "SUBJECT", "CASE", "RESULT", "FIRST", "TIME", "TOKENS/S"),
+        ("CHECK", "SUBJECT", "CASE", "RESULT", "FIRST", "TIME", "TOKENS", "TOKENS/S", "USD"),
         [_row(one) for one in report.findings],
     )
     _print_failovers(report.findings)
@@ -56,7 +56,9 @@ def _row(finding: Finding) -> tuple[object, ...]:
         RESULTS[finding.verdict],
         milliseconds(asked.first_seconds) if asked is not None else "-",
         milliseconds(asked.seconds) if asked is not None else "-",
+        _tokens(asked) if asked is not None else "-",
         _pace(asked),
+        money(asked) if asked is not None else "-",
     )
 
 
