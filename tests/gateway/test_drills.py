@@ -20,7 +20,7 @@ from shareai_cli.gateway.drills.failing import FailingPool
 from shareai_cli.gateway.drills.tokens import Claim, Tokens
 from shareai_cli.ledger import drill_id
 from shareai_cli.wire.client import Timeouts, parse_base_url
-from tests.support.behaviours import chat, rate_limited, status
+from tests.support.behaviours import chat, rate_limited, silence, status
 from tests.support.clock import FakeClock
 from tests.support.drilled import Drilled, not_passed
 from tests.support.gateway import Gate, chat_body
@@ -128,6 +128,19 @@ async def test_a_drill_changes_nothing_of_production(tmp_path: Path) -> None:
             await asyncio.to_thread(drilled.admin.request, "last")
         rows = await asyncio.to_thread(drilled.admin.audit, 10)
         assert [row.action for row in rows] == ["key.create", "drill.begin", "drill.begin"]
+
+
+async def test_a_drill_is_marked_from_its_first_entry_on(tmp_path: Path) -> None:
+    """So that a process that is killed meanwhile leaves rows that are the drill's all the same."""
+    async with FaultUpstream(default=silence()) as a, FaultUpstream() as b, two(tmp_path, a, b) as drilled:
+        _, scenario = await begun(drilled, ScenarioWanted("chat"))
+        asking = asyncio.get_running_loop().create_task(drilled.ask(headers=presenting(scenario)))
+        await until(lambda: a.completions)
+        await drilled.ledger.settled()
+        [entry] = drilled.ledger.under_way()
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert entry.drill
 
 
 async def test_what_production_holds_against_targets_is_not_read(tmp_path: Path) -> None:
