@@ -92,6 +92,8 @@ class Exchange(Struct, eq=False):
     fingerprint: bytes = b""
     """Salted hash of the prompt, once it was about to be sent."""
     settled: bool = False
+    shortened: bool = False
+    """Whether the answer was let have fewer tokens than the client's request does."""
 
     def __repr__(self) -> str:
         return f"<Exchange {self.identity:x} {self.model!r} [attempts: {len(self.attempts)}]>"

@@ -1,0 +1,116 @@
+"""What is asked before each attempt: whether the target, and every budget, has room for the worst case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shareai_cli.errors import LimitReached, PriceUnknown
+from shareai_cli.gateway.endpoints import Endpoint
+from shareai_cli.gateway.exchange import Exchange
+from shareai_cli.gateway.limits.book import NO_GUARD
+from shareai_cli.gateway.limits.estimates import (
+    LONGEST_ANSWER,
+    SHORTEST_ANSWER,
+    WorstCosts,
+    leave_answer_open,
+    limit_answer,
+    most_of,
+    says_longest,
+    tokens_of,
+)
+from shareai_cli.gateway.limits.limiter import Limiter
+from shareai_cli.gateway.limits.meters import BudgetMeter
+from shareai_cli.gateway.limits.refusals import over_budget, refusal_of, unknown_price
+from shareai_cli.gateway.limits.reservation import Reservation
+from shareai_cli.ledger import Costs
+from shareai_cli.types import NODE, Target
+
+
+class Attempts:
+    """Reserves what attempts may take, target by target."""
+
+    def __init__(self, limiter: Limiter, costs: Costs) -> None:
+        self._limiter = limiter
+        self._worst = WorstCosts(costs)
+
+    def __repr__(self) -> str:
+        return f"<Attempts {self._limiter!r}>"
+
+    def enter(
+        self, exchange: Exchange, target: Target, endpoint: Endpoint
+    ) -> LimitReached | PriceUnknown | None:
+        """Reserve what a request may take at a target; returns what stands against it, then taking nothing."""
+        limiter = self._limiter
+        guard = limiter.target_guard(target.name) or NO_GUARD
+        budgets = limiter.guard_of(exchange).hard + guard.hard
+        if guard is NO_GUARD and not budgets:
+            return None
+        held = limiter.reservation_of(exchange)
+        now_ms = limiter.now(exchange.time_ms)
+        tokens = tokens_of(exchange.fields, guard.least_tokens) if guard.tokens else 0
+        if not guard.has_room(now_ms, tokens):
+            return refusal_of(guard, now_ms, tokens)
+        nano = 0
+        if NODE in (target.provider, endpoint.price_as):
+            if exchange.shortened:
+                leave_answer_open(exchange.fields)
+                exchange.shortened = False
+        elif budgets:
+            worst = self._worst_case(exchange, held, target, endpoint, budgets)
+            if not isinstance(worst, int):
+                return worst
+            nano = worst
+        visit = held.visit(target.name, guard, now_ms, tokens)
+        if nano:
+            for budget in budgets:
+                spending = budget.at(exchange.time_ms)
+                spending.reserved += nano
+                visit.money.append((spending, nano))
+        return None
+
+    def leave(self, exchange: Exchange, target: Target) -> None:
+        """Give back what was reserved for a target that gave no answer.
+
+        What it may be paid for all the same stays reserved until the request is settled.
+        """
+        name = target.name
+        held = self._limiter.reservation_of(exchange)
+        may_cost = any(
+            one.target == name and (one.outcome == "cancelled" or 200 <= one.status < 300)
+            for one in exchange.attempts
+        )
+        for visit in [one for one in held.visits if one.target == name]:
+            held.leave(visit, keep_money=may_cost)
+
+    def _worst_case(
+        self,
+        exchange: Exchange,
+        held: Reservation,
+        target: Target,
+        endpoint: Endpoint,
+        budgets: Sequence[BudgetMeter],
+    ) -> int | LimitReached | PriceUnknown:
+        """Return the nano-dollars that an answer may cost.
+
+        Where the request leaves its length open, it is limited to what there is room for.
+        """
+        time_ms, fields, price_as = exchange.time_ms, exchange.fields, endpoint.price_as
+        ask = held.ask
+        if ask is None:
+            ask = held.ask = most_of(fields, len(exchange.request.body))
+        rates = self._worst.rates(price_as, target.model, ask.prompt, time_ms)
+        if rates is None:
+            return unknown_price(budgets[0], target)
+        tightest = min(budgets, key=lambda one: one.room(time_ms))
+        room = tightest.room(time_ms)
+        longest = ask.longest
+        if longest is None:
+            longest = max(SHORTEST_ANSWER, min(LONGEST_ANSWER, rates.affordable(room) // ask.choices))
+        nano = rates.cost(longest * ask.choices)
+        if nano > room:
+            return over_budget(tightest, nano, time_ms)
+        if ask.longest is None or not says_longest(fields, price_as, at_least_so=not held.answer_limited):
+            limit_answer(fields, longest, price_as)
+            held.answer_limited = True
+            exchange.shortened = ask.longest is None
+        return nano
