@@ -39,7 +39,7 @@ class Attempts:
     def enter(
         self, exchange: Exchange, target: Target, endpoint: Endpoint
     ) -> LimitReached | PriceUnknown | None:
-        """Reserve what a request may take at a target; returns what stands against it, then taking nothing."""
+        """Reserve what a request may take at a target; returns what stands against it, if anything."""
         limiter = self._limiter
         guard = limiter.target_guard(target.name) or NO_GUARD
         budgets = limiter.guard_of(exchange).hard + guard.hard

@@ -221,9 +221,10 @@ class Limiter:
 
     def reservation_of(self, exchange: Exchange) -> Reservation:
         """Return what a request holds; nothing yet where it was let in before there were limits."""
-        found = self._under_way.get(exchange.identity)
+        number = exchange.identity
+        found = self._under_way.get(number) or self._expired.get(number)
         if found is None:
-            found = self._under_way[exchange.identity] = Reservation(NO_GUARD, exchange.time_ms, 0)
+            found = self._under_way[number] = Reservation(NO_GUARD, exchange.time_ms, 0)
         return found
 
     # -- the end
@@ -231,11 +232,10 @@ class Limiter:
     def settle(self, entry: Closed) -> None:
         """Put what a request took in the place of what was held for it; a refused one has not come."""
         held = self._under_way.pop(entry.request, None)
+        if held is None and self._expired:
+            held = self._expired.pop(entry.request, None)
         if held is not None:
             held.release()
-        elif self._expired and (held := self._expired.pop(entry.request, None)) is not None:
-            pass  # all but its count was given back
-        if held is not None:
             held.uncount()
         elif entry.time_ms > self._newest:
             self._newest = entry.time_ms
@@ -277,8 +277,9 @@ class Limiter:
             del self._under_way[number]
             held.release()
             self._expired[number] = held
-        for number, _ in _older(self._expired, now_ms - FORGOTTEN_MS):
+        for number, held in _older(self._expired, now_ms - FORGOTTEN_MS):
             del self._expired[number]
+            held.release()
 
 
 def _older(held: Mapping[int, Reservation], time_ms: int) -> list[tuple[int, Reservation]]:

@@ -23,12 +23,13 @@ class Visit:
 class Reservation:
     """All that one request holds."""
 
-    __slots__ = ("answer_limited", "ask", "guard", "money", "time_ms", "tokens", "visits")
+    __slots__ = ("_concurrency", "_tokens", "answer_limited", "ask", "guard", "money", "time_ms", "visits")
 
     def __init__(self, guard: Guard, time_ms: int, tokens: int) -> None:
         self.guard = guard
         self.time_ms = time_ms
-        self.tokens = tokens
+        self._tokens = tokens
+        self._concurrency = guard.concurrency
         self.visits: list[Visit] = []
         self.money: list[tuple[Spending, int]] = []
         """Of attempts that broke: they may have cost something."""
@@ -42,11 +43,10 @@ class Reservation:
         guard, time_ms = self.guard, self.time_ms
         for rate in guard.requests:
             rate.settled.add(time_ms, 1)
-        for one in guard.concurrency:
+        for one in self._concurrency:
             one.count += 1
-        if self.tokens:
-            for rate in guard.tokens:
-                rate.reserved.add(time_ms, self.tokens)
+        for rate in guard.tokens:
+            rate.reserved.add(time_ms, self._tokens)
 
     def visit(self, target: str, guard: Guard, time_ms: int, tokens: int) -> Visit:
         """Take what a target's limits count."""
@@ -70,13 +70,12 @@ class Reservation:
             _release(visit.money)
 
     def release(self) -> None:
-        """Give back everything but the request's own count, which is what came."""
-        guard = self.guard
-        for one in guard.concurrency:
+        """Give back everything but the request's own count, as it came; twice does no harm."""
+        for one in self._concurrency:
             one.count -= 1
-        if self.tokens:
-            for rate in guard.tokens:
-                rate.reserved.add(self.time_ms, -self.tokens)
+        for rate in self.guard.tokens:
+            rate.reserved.add(self.time_ms, -self._tokens)
+        self._concurrency, self._tokens = (), 0
         for visit in self.visits:
             _give_back(visit)
             _release(visit.money)
