@@ -9,14 +9,13 @@ from shareai_cli.gateway.endpoints import Endpoint
 from shareai_cli.gateway.exchange import Exchange
 from shareai_cli.gateway.limits.book import NO_GUARD
 from shareai_cli.gateway.limits.estimates import (
+    BOUNDLESS,
     LONGEST_ANSWER,
     SHORTEST_ANSWER,
     WorstCosts,
     leave_answer_open,
     limit_answer,
-    most_of,
     says_longest,
-    tokens_of,
 )
 from shareai_cli.gateway.limits.limiter import Limiter
 from shareai_cli.gateway.limits.meters import BudgetMeter
@@ -40,14 +39,14 @@ class Attempts:
         self, exchange: Exchange, target: Target, endpoint: Endpoint
     ) -> LimitReached | PriceUnknown | None:
         """Reserve what a request may take at a target; returns what stands against it, if anything."""
-        limiter = self._limiter
-        guard = limiter.target_guard(target.name) or NO_GUARD
-        budgets = limiter.guard_of(exchange).hard + guard.hard
+        limiter, name = self._limiter, target.name
+        whole, guard = limiter.guards(exchange, name)
+        budgets = whole.hard + guard.hard
         if guard is NO_GUARD and not budgets:
             return None
         held = limiter.reservation_of(exchange)
         now_ms = limiter.now(exchange.time_ms)
-        tokens = tokens_of(exchange.fields, guard.least_tokens) if guard.tokens else 0
+        tokens = held.ask(exchange).tokens(guard.least_tokens) if guard.tokens else 0
         if not guard.has_room(now_ms, tokens):
             return refusal_of(guard, now_ms, tokens)
         nano = 0
@@ -60,7 +59,7 @@ class Attempts:
             if not isinstance(worst, int):
                 return worst
             nano = worst
-        visit = held.visit(target.name, guard, now_ms, tokens)
+        visit = held.visit(name, guard, now_ms, tokens)
         if nano:
             for budget in budgets:
                 spending = budget.at(exchange.time_ms)
@@ -95,14 +94,14 @@ class Attempts:
         Where the request leaves its length open, it is limited to what there is room for.
         """
         time_ms, fields, price_as = exchange.time_ms, exchange.fields, endpoint.price_as
-        ask = held.ask
-        if ask is None:
-            ask = held.ask = most_of(fields, len(exchange.request.body))
-        rates = self._worst.rates(price_as, target.model, ask.prompt, time_ms)
+        ask = held.ask(exchange)
+        rates = self._worst.rates(price_as, target.model, ask.most_prompt, time_ms)
         if rates is None:
             return unknown_price(budgets[0], target)
-        tightest = min(budgets, key=lambda one: one.room(time_ms))
-        room = tightest.room(time_ms)
+        room, tightest = BOUNDLESS, budgets[0]
+        for budget in budgets:
+            if (left := budget.room(time_ms)) < room:
+                room, tightest = left, budget
         longest = ask.longest
         if longest is None:
             longest = max(SHORTEST_ANSWER, min(LONGEST_ANSWER, rates.affordable(room) // ask.choices))

@@ -12,6 +12,7 @@ from shareai_cli.gateway.limits.meters import (
     Meter,
     RateMeter,
 )
+from shareai_cli.ledger import Closed
 from shareai_cli.types import Budget, Caller, Limits, LimitScope, RateLimit, Subject
 
 _Identity = tuple[LimitScope, str | int]
@@ -28,6 +29,7 @@ class Guard:
         "concurrency",
         "counts_costs",
         "hard",
+        "is_stale",
         "least_tokens",
         "requests",
         "route",
@@ -38,6 +40,8 @@ class Guard:
         """`route` is the one that is among those whom they limit."""
         meters = list(meters)
         self.route = route
+        self.is_stale = False
+        """Whether something else limits these requests by now."""
         rates = [one for one in meters if isinstance(one, RateMeter)]
         self.requests = tuple(one for one in rates if one.limit.measure == "requests")
         self.tokens = tuple(one for one in rates if one.limit.measure == "tokens")
@@ -120,6 +124,8 @@ class Book:
 
     def forget_callers(self) -> None:
         """Look anew for what limits each caller."""
+        for guard in self._guards.values():
+            guard.is_stale = guard is not NO_GUARD
         self._guards = {}
 
     def of_caller(self, caller: Caller, model: str) -> Guard:
@@ -131,14 +137,15 @@ class Book:
             guard = self._guards[place] = self._guard(caller.key_id, caller.ancestors, caller.team, route)
         return guard
 
-    def of_row(self, key: int, team: str, route: str) -> Guard:
-        """Return what a request has passed that has such a row in the accounts."""
+    def of_row(self, entry: Closed) -> Guard:
+        """Return what a request passes that has such a row in the accounts."""
+        key, team, route = entry.caller_key, entry.team, entry.route
         route = route if ("route", route) in self._meters else ""
         return self._guards.get((key, team, route)) or self._guard(key, (), team, route)
 
-    def of_target(self, name: str) -> Guard | None:
-        """Return what limits a target; None where nothing does."""
-        return self._targets.get(name)
+    def of_target(self, name: str) -> Guard:
+        """Return what limits a target."""
+        return self._targets.get(name, NO_GUARD)
 
     def _guard(self, key: int, ancestors: tuple[int, ...], team: str, route: str) -> Guard:
         identities: list[_Identity] = [

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from shareai_cli.gateway.body import Fields
-from shareai_cli.gateway.strategies.shape import shape_of
+from shareai_cli.gateway.strategies.shape import BYTES_PER_TOKEN, shape_of
 from shareai_cli.ledger import Costs
 from shareai_cli.types import Usage
 
@@ -33,7 +33,8 @@ _OPENAI: Final = ("openai", "azure")
 """Whose newer models refuse `max_tokens`; others know nothing else."""
 
 _MILLION: Final = 10**6
-_BOUNDLESS: Final = 1 << 62
+BOUNDLESS: Final = 1 << 62
+"""More tokens, or nano-dollars, than anybody has."""
 _PRECISION: Final = 3
 """Bits that the rounded length of a prompt has behind its first one."""
 
@@ -53,37 +54,36 @@ _messages_decoder: Final = msgspec.json.Decoder(list[_Message])
 
 
 class Ask(Struct, frozen=True):
-    """The most that a request can ask for."""
+    """What a request asks for."""
 
     prompt: int
-    """Tokens: each is at least a byte."""
+    """Tokens, estimated."""
+    most_prompt: int
+    """Tokens that it cannot exceed, as each is at least a byte."""
     longest: int | None
     """Tokens of an answer; None leaves them to the model."""
     choices: int = 1
     """Answers."""
 
-
-def most_of(fields: Fields, size: int) -> Ask:
-    """Return the most that a chat completion's request of so many bytes asks for."""
-    said = (_tokens(fields.get(_NEWER_NAME)), _tokens(fields.get(_NAME)))
-    return Ask(
-        rounded(size + MARGIN + count_media(fields["messages"]) * MOST_PER_MEDIUM),
-        max((one for one in said if one is not None), default=None),
-        choices_of(fields),
-    )
+    def tokens(self, least: int) -> int:
+        """Estimate all tokens; an answer that is left to the model is not taken to pass `least`."""
+        if self.longest is not None:
+            return self.prompt + self.longest * self.choices
+        return max(self.prompt, min(self.prompt + TYPICAL_ANSWER * self.choices, least))
 
 
-def tokens_of(fields: Fields, least: int) -> int:
-    """Estimate a request's tokens; an answer that it leaves to the model is not taken to pass `least`."""
-    shape = shape_of(fields)
-    if shape.longest is not None:
-        return shape.prompt + shape.longest * choices_of(fields)
-    return max(shape.prompt, min(shape.prompt + TYPICAL_ANSWER * choices_of(fields), least))
-
-
-def choices_of(fields: Fields) -> int:
-    """Return how many answers a request wants."""
-    return _tokens(fields.get("n")) or 1
+def ask_of(fields: Fields, body: bytes) -> Ask:
+    """Return what a chat completion's request asks for; what is malformed counts as not said."""
+    messages = fields["messages"]
+    media, prompt = 0, -(-len(memoryview(messages)) // BYTES_PER_TOKEN)
+    if b'"type"' in body or b"\\u" in body:
+        media = count_media(messages)
+        prompt = shape_of(fields).prompt
+    longest = _tokens(fields.get(_NEWER_NAME))
+    if _NAME in fields and (other := _tokens(fields[_NAME])) is not None:
+        longest = max(other, longest or 0)
+    choices = _tokens(fields["n"]) or 1 if "n" in fields else 1
+    return Ask(prompt, rounded(len(body) + MARGIN + media * MOST_PER_MEDIUM), longest, choices)
 
 
 def count_media(messages: Raw) -> int:
@@ -142,7 +142,7 @@ class WorstRates(Struct, frozen=True):
     def affordable(self, nano: int) -> int:
         """Return the tokens of answers that so much pays for."""
         if not self.million:
-            return _BOUNDLESS
+            return BOUNDLESS
         return max(0, nano - self.prompt) * _MILLION // self.million
 
 

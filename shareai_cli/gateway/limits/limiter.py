@@ -16,7 +16,6 @@ from typing import Protocol
 
 from shareai_cli.gateway.exchange import Exchange, Handler, Replying
 from shareai_cli.gateway.limits.book import NO_GUARD, Book, Guard
-from shareai_cli.gateway.limits.estimates import tokens_of
 from shareai_cli.gateway.limits.meters import BudgetMeter, ConcurrencyMeter, Meter, RateMeter
 from shareai_cli.gateway.limits.refusals import refusal_of
 from shareai_cli.gateway.limits.reservation import Reservation
@@ -130,7 +129,7 @@ class Limiter:
             self._take_in(questions, past)
             for entry in ended:
                 if entry.request in past.counted and entry.outcome is not Outcome.REFUSED:
-                    self._count(entry, -1, fresh)
+                    self._take_back(entry, fresh)
         finally:
             self._followers.remove(ended)
             self._enforce(fresh)
@@ -191,13 +190,14 @@ class Limiter:
         guard = self._book.of_caller(caller, exchange.model) if caller is not None else NO_GUARD
         if guard is NO_GUARD:
             return
-        tokens = tokens_of(exchange.fields, guard.least_tokens) if guard.tokens else 0
+        held = Reservation(guard, time_ms)
+        tokens = held.ask(exchange).tokens(guard.least_tokens) if guard.tokens else 0
         if not guard.has_room(time_ms, tokens):
             raise refusal_of(guard, time_ms, tokens)
         if guard.route:
             exchange.route = guard.route
-        self._under_way[exchange.identity] = reservation = Reservation(guard, time_ms, tokens)
-        reservation.take()
+        self._under_way[exchange.identity] = held
+        held.take(tokens)
 
     # -- what attempts ask
 
@@ -210,22 +210,22 @@ class Limiter:
             self._newest = time_ms
         return self._newest
 
-    def guard_of(self, exchange: Exchange) -> Guard:
-        """Return what limits a request now, whoever let it in."""
-        caller = exchange.caller
-        return self._book.of_caller(caller, exchange.model) if caller is not None else NO_GUARD
-
-    def target_guard(self, name: str) -> Guard | None:
-        """Return what limits a target; None where nothing does."""
-        return self._book.of_target(name)
+    def guards(self, exchange: Exchange, target: str) -> tuple[Guard, Guard]:
+        """Return what limits a request now, whatever it was let in by, and what limits a target."""
+        held, caller = self._under_way.get(exchange.identity), exchange.caller
+        if held is not None and held.is_current:
+            guard = held.guard
+        else:
+            guard = self._book.of_caller(caller, exchange.model) if caller is not None else NO_GUARD
+        return guard, self._book.of_target(target)
 
     def reservation_of(self, exchange: Exchange) -> Reservation:
         """Return what a request holds; nothing yet where it was let in before there were limits."""
         number = exchange.identity
-        found = self._under_way.get(number) or self._expired.get(number)
-        if found is None:
-            found = self._under_way[number] = Reservation(NO_GUARD, exchange.time_ms, 0)
-        return found
+        held = self._under_way.get(number) or self._expired.get(number)
+        if held is None:
+            held = self._under_way[number] = Reservation(NO_GUARD, exchange.time_ms)
+        return held
 
     # -- the end
 
@@ -234,37 +234,49 @@ class Limiter:
         held = self._under_way.pop(entry.request, None)
         if held is None and self._expired:
             held = self._expired.pop(entry.request, None)
+        is_refused = entry.outcome is Outcome.REFUSED
+        is_counted = held is not None and held.is_current and not is_refused
         if held is not None:
             held.release()
-            held.uncount()
+            if not is_counted:
+                held.uncount()
         elif entry.time_ms > self._newest:
             self._newest = entry.time_ms
         for ended in self._followers:
             ended.append(entry)
-        if entry.outcome is not Outcome.REFUSED:
-            self._count(entry, 1)
+        if is_refused:
+            return
+        if held is not None and is_counted:
+            self._count(entry, held.guard)
+        else:
+            guard = self._book.of_row(entry)
+            for rate in guard.requests:
+                rate.settled.add(min(entry.time_ms, self._newest), 1)
+            self._count(entry, guard)
 
-    def _count(self, entry: Closed, sign: int, only: Collection[Meter] | None = None) -> None:
-        """Count what a request took, or with `sign` -1 no longer."""
-        guards = [self._book.of_row(entry.caller_key, entry.team, entry.route)]
-        if entry.outcome not in _NOT_ASKED and (target := self._book.of_target(target_of(entry))) is not None:
-            guards.append(target)
+    def _count(self, entry: Closed, guard: Guard) -> None:
+        """Count what a request took, the request itself only at its target."""
+        target = self._book.of_target(target_of(entry)) if entry.outcome not in _NOT_ASKED else NO_GUARD
         time_ms = min(entry.time_ms, self._newest)
-        for guard in guards:
-            for meter in guard.requests:
-                if only is None or meter in only:
-                    meter.settled.add(time_ms, sign)
-            if not guard.counts_costs:
-                continue
-            taken = self._truth.of(entry)
-            for meter in guard.tokens:
-                if only is None or meter in only:
-                    meter.settled.add(time_ms, sign * taken.tokens)
-            for budget in guard.budgets:
-                if only is None or budget in only:
-                    budget.at(entry.time_ms).spent += sign * taken.nano
-                    if budget.limit.soft:
-                        self._warn(budget, entry.time_ms)
+        for rate in target.requests:
+            rate.settled.add(time_ms, 1)
+        if not (guard.counts_costs or target.counts_costs):
+            return
+        taken = self._truth.of(entry)
+        for rate in (*guard.tokens, *target.tokens):
+            rate.settled.add(time_ms, taken.tokens)
+        for budget in (*guard.budgets, *target.budgets):
+            budget.at(entry.time_ms).spent += taken.nano
+            if budget.limit.soft:
+                self._warn(budget, entry.time_ms)
+
+    def _take_back(self, entry: Closed, fresh: Collection[Meter]) -> None:
+        """Count a request no longer that is in what the accounts said too."""
+        target = self._book.of_target(target_of(entry)) if entry.outcome not in _NOT_ASKED else NO_GUARD
+        taken = self._truth.of(entry)
+        for meter in (*self._book.of_row(entry), *target):
+            if meter in fresh:
+                meter.take_back(entry.time_ms, taken)
 
     def _warn(self, budget: BudgetMeter, time_ms: int) -> None:
         if budget.has_to_warn(time_ms):

@@ -7,6 +7,7 @@ from typing import Final
 
 from shareai_cli.gateway.limits.periods import period_at
 from shareai_cli.gateway.limits.slots import PLANS, Slots
+from shareai_cli.gateway.limits.truth import Taken
 from shareai_cli.ledger import UseQuestion, UseSum
 from shareai_cli.types import Budget, LimitUse, RateLimit, Subject
 
@@ -75,6 +76,10 @@ class RateMeter:
             resets_ms=self.resets_ms(time_ms),
         )
 
+    def take_back(self, time_ms: int, taken: Taken) -> None:
+        """Count a request that has ended no longer."""
+        self.settled.add(time_ms, -1 if self.limit.measure == "requests" else -taken.tokens)
+
     def question(self, time_ms: int) -> UseQuestion:
         """Return what to ask the accounts for."""
         return UseQuestion(self.subject, self._plan.begins(time_ms), self._plan.slot_ms)
@@ -115,6 +120,9 @@ class ConcurrencyMeter:
     def use(self, time_ms: int) -> LimitUse:
         """Tell how much is used."""
         return LimitUse(self.subject.label, self.NAME, self.limit, self.count)
+
+    def take_back(self, time_ms: int, taken: Taken) -> None:
+        """Do nothing: what has ended is not under way."""
 
 
 class Spending:
@@ -181,6 +189,10 @@ class BudgetMeter:
         return LimitUse(
             self.subject.label, limit.name, limit.nano, now.spent, now.reserved, limit.soft, ends_ms
         )
+
+    def take_back(self, time_ms: int, taken: Taken) -> None:
+        """Count a request that has ended no longer."""
+        self.at(time_ms).spent -= taken.nano
 
     def question(self, time_ms: int) -> UseQuestion:
         """Return what to ask the accounts for."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from shareai_cli.gateway.limits.book import Guard
-from shareai_cli.gateway.limits.estimates import Ask
-from shareai_cli.gateway.limits.meters import Spending
+from collections.abc import Sequence
+
+from shareai_cli.gateway.exchange import Exchange
+from shareai_cli.gateway.limits.book import NO_GUARD, Guard
+from shareai_cli.gateway.limits.estimates import Ask, ask_of
+from shareai_cli.gateway.limits.meters import ConcurrencyMeter, Spending
 
 
 class Visit:
@@ -23,30 +26,41 @@ class Visit:
 class Reservation:
     """All that one request holds."""
 
-    __slots__ = ("_concurrency", "_tokens", "answer_limited", "ask", "guard", "money", "time_ms", "visits")
+    __slots__ = ("_ask", "_concurrency", "_tokens", "answer_limited", "guard", "money", "time_ms", "visits")
 
-    def __init__(self, guard: Guard, time_ms: int, tokens: int) -> None:
+    def __init__(self, guard: Guard, time_ms: int) -> None:
         self.guard = guard
         self.time_ms = time_ms
-        self._tokens = tokens
-        self._concurrency = guard.concurrency
+        self._tokens = 0
+        self._concurrency: Sequence[ConcurrencyMeter] = ()
+        self._ask: Ask | None = None
         self.visits: list[Visit] = []
         self.money: list[tuple[Spending, int]] = []
         """Of attempts that broke: they may have cost something."""
-        self.ask: Ask | None = None
-        """The most that it asks for, once somebody wanted to know."""
         self.answer_limited = False
         """Whether the length of its answer was set here."""
 
-    def take(self) -> None:
+    @property
+    def is_current(self) -> bool:
+        """Whether what let it in is what limits it now."""
+        return self.guard is not NO_GUARD and not self.guard.is_stale
+
+    def ask(self, exchange: Exchange) -> Ask:
+        """Return what the request asks for, worked out once."""
+        if self._ask is None:
+            self._ask = ask_of(exchange.fields, exchange.request.body)
+        return self._ask
+
+    def take(self, tokens: int) -> None:
         """Take what the caller's limits count."""
         guard, time_ms = self.guard, self.time_ms
+        self._tokens, self._concurrency = tokens, guard.concurrency
         for rate in guard.requests:
             rate.settled.add(time_ms, 1)
-        for one in self._concurrency:
+        for one in guard.concurrency:
             one.count += 1
         for rate in guard.tokens:
-            rate.reserved.add(time_ms, self._tokens)
+            rate.reserved.add(time_ms, tokens)
 
     def visit(self, target: str, guard: Guard, time_ms: int, tokens: int) -> Visit:
         """Take what a target's limits count."""
@@ -76,11 +90,14 @@ class Reservation:
         for rate in self.guard.tokens:
             rate.reserved.add(self.time_ms, -self._tokens)
         self._concurrency, self._tokens = (), 0
-        for visit in self.visits:
-            _give_back(visit)
-            _release(visit.money)
-        _release(self.money)
-        self.visits, self.money = [], []
+        if self.visits:
+            for visit in self.visits:
+                _give_back(visit)
+                _release(visit.money)
+            self.visits = []
+        if self.money:
+            _release(self.money)
+            self.money = []
 
     def uncount(self) -> None:
         """Give back the request's own count."""
@@ -89,11 +106,14 @@ class Reservation:
 
 
 def _give_back(visit: Visit) -> None:
-    for rate in visit.guard.requests:
+    guard = visit.guard
+    if guard is NO_GUARD:
+        return
+    for rate in guard.requests:
         rate.settled.add(visit.time_ms, -1)
-    for rate in visit.guard.tokens:
+    for rate in guard.tokens:
         rate.reserved.add(visit.time_ms, -visit.tokens)
-    for one in visit.guard.concurrency:
+    for one in guard.concurrency:
         one.count -= 1
 
 

@@ -60,11 +60,15 @@ class Slots:
     def add(self, time_ms: int, amount: int) -> None:
         """Count something that came then, or with a negative amount no longer; what has left is nothing."""
         slot = time_ms // self._slot_ms
-        if slot > self._head:
+        if slot == self._head:
+            self._counts[slot] += amount
+        elif slot > self._head:
             self._turn(slot)
-        elif slot < self._head - self._count:
+            self._counts[slot] += amount
+        elif slot >= self._head - self._count:
+            self._counts[slot] = self._counts.get(slot, 0) + amount
+        else:
             return
-        self._counts[slot] = self._counts.get(slot, 0) + amount
         self.total += amount
 
     def frees_ms(self, amount: int) -> int:

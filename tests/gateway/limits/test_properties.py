@@ -10,10 +10,8 @@ from shareai_cli.errors import LimitReached
 from shareai_cli.gateway.exchange import Exchange
 from shareai_cli.gateway.limits import Attempts, Limiter
 from shareai_cli.gateway.limits.limiter import EXPIRY_MS
-from shareai_cli.gateway.limits.meters import BudgetMeter
 from shareai_cli.types import (
     Budget,
-    BudgetPeriod,
     Caller,
     Limits,
     Outcome,
@@ -92,8 +90,6 @@ class Machine(RuleBasedStateMachine):
         self.late: set[int] = set()
         """Requests whose reservation has ended before they did."""
         self.number = 0
-        self.admitted: list[Exchange] = []
-        self.limiter.stage(self.admitted.append)  # type: ignore[arg-type]
 
     def made(self) -> Limiter:
         limiter = Limiter(self.rows, wall_clock=lambda: self.now_ms / 1000)
