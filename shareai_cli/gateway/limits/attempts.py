@@ -51,9 +51,9 @@ class Attempts:
             return refusal_of(guard, now_ms, tokens)
         nano = 0
         if NODE in (target.provider, endpoint.price_as):
-            if exchange.shortened:
+            if held.answer_limited and held.ask(exchange).longest is None:
                 leave_answer_open(exchange.fields)
-                exchange.shortened = False
+                exchange.shortened = held.answer_limited = False
         elif budgets:
             worst = self._worst_case(exchange, held, target, endpoint, budgets)
             if not isinstance(worst, int):
@@ -111,5 +111,5 @@ class Attempts:
         if ask.longest is None or not says_longest(fields, price_as, at_least_so=not held.answer_limited):
             limit_answer(fields, longest, price_as)
             held.answer_limited = True
-            exchange.shortened = ask.longest is None
+            exchange.shortened = ask.longest is None and longest < LONGEST_ANSWER
         return nano

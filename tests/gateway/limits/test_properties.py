@@ -89,6 +89,8 @@ class Machine(RuleBasedStateMachine):
         self.came: list[Exchange] = []
         self.late: set[int] = set()
         """Requests whose reservation has ended before they did."""
+        self.open: set[int] = set()
+        """Those that leave the length of their answer open."""
         self.number = 0
 
     def made(self) -> Limiter:
@@ -116,12 +118,14 @@ class Machine(RuleBasedStateMachine):
         exchange = exchange_of(self.number, self.now_ms - waited, caller, model, size, longest)
         before = self.limiter.use()
         try:
-            self.limiter.stage(self.under_way.append)(exchange)  # type: ignore[arg-type]
+            self.limiter.stage(self.under_way.append)(exchange)  # type: ignore[arg-type, unused-coroutine]
         except LimitReached:
             assert self.limiter.use() == before, "a refused request has taken something"
             self.end(exchange, Outcome.REFUSED)
         else:
             self.came.append(exchange)
+            if longest is None:
+                self.open.add(exchange.identity)
             self.at[exchange.identity] = []
 
     @rule(place=st.integers(0, 9), name=st.sampled_from(TARGETS))
@@ -169,7 +173,7 @@ class Machine(RuleBasedStateMachine):
         if asked and outcome not in (Outcome.REFUSED, Outcome.FAILED):
             attempt(exchange, asked[-1], "ok" if outcome is Outcome.OK else "truncated")
             longest = exchange.fields.get("max_tokens")
-            most = int(bytes(longest)) if longest is not None and not exchange.shortened else 10
+            most = int(bytes(longest)) if longest is not None and exchange.identity not in self.open else 10
             usage = Usage(int(len(exchange.request.body) / 4 * share), completion=int(most * share))
         self.end(exchange, outcome, usage)
 
