@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import Raw
 
@@ -18,6 +19,8 @@ from shareai_cli.wire.message import Request
 from tests.support.gateway import NOW, FakePrices
 
 NOW_MS = int(NOW * 1000)
+Result = TypeVar("Result")
+
 ORGANIZATION = Subject("organization")
 NODE_TARGET = "node/own"
 
@@ -138,6 +141,11 @@ class Rows:
                 yield UseSum(
                     entry.time_ms // slot_ms * slot_ms, int(entry.outcome not in uncounted), *self.cost(entry)
                 )
+
+
+def begun(coroutine: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    """Return the task of something that goes on beside the test, which waits for it."""
+    return asyncio.get_running_loop().create_task(coroutine)
 
 
 def by_name(uses: Collection[LimitUse]) -> dict[tuple[str, str], LimitUse]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from shareai_cli.types import Budget, Limits, Outcome, Subject
-from tests.gateway.limits.making import ORGANIZATION, by_name, rate
+from tests.gateway.limits.making import ORGANIZATION, begun, by_name, rate
 from tests.support.behaviours import chat, stream
 from tests.support.gateway import CALLER, UNPRICED, Gate
 from tests.support.upstream import FaultUpstream
@@ -188,7 +189,7 @@ async def test_a_budget_that_others_only_hold_is_worth_another_try() -> None:
         FaultUpstream([chat().stall(until=go_on)]) as a,
         Gate({"a": a}, routes=ROUTES, limits=limits) as gate,
     ):
-        first = asyncio.create_task(gate.ask(max_tokens=500))
+        first = begun(gate.ask(max_tokens=500))
         await until(lambda: a.completions)
         answer = await gate.ask(max_tokens=500)
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
@@ -266,7 +267,7 @@ async def test_own_machines_cost_no_budget() -> None:
     ],
 )
 async def test_an_answer_of_any_length_is_limited_where_a_budget_has_to_be_kept(
-    price_as: str, fields: dict[str, object], sent: dict[str, int]
+    price_as: str, fields: dict[str, Any], sent: dict[str, int]
 ) -> None:
     """In the words that the provider understands; what the client says itself is left alone."""
     limits = {KEY: Limits(budgets=(Budget("total", 10**9),))}

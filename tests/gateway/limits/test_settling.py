@@ -11,7 +11,7 @@ import pytest
 from shareai_cli.config import CacheSettings
 from shareai_cli.types import Budget, Limits, LimitUse, Outcome, RateLimit, Subject
 from shareai_cli.wire.message import PushedBody
-from tests.gateway.limits.making import ORGANIZATION, by_name, rate
+from tests.gateway.limits.making import ORGANIZATION, begun, by_name, rate
 from tests.support.behaviours import Behaviour, chat, status, stream
 from tests.support.gateway import CALLER, Gate, cancelled
 from tests.support.taken import Taken
@@ -71,7 +71,7 @@ async def test_while_it_is_under_way_the_worst_case_is_reserved() -> None:
     """Of tokens an estimate, of money what a budget cannot be passed by."""
     go_on = asyncio.Event()
     async with gate_over(chat().stall(until=go_on)) as (gate, a, counted):
-        asking = asyncio.create_task(gate.ask(max_tokens=100))
+        asking = begun(gate.ask(max_tokens=100))
         await until(lambda: a.completions)
         uses = by_name(gate.gateway.limiter.use())
         for subject in (KEY.label, TARGET.label):
@@ -89,7 +89,7 @@ async def test_while_it_is_under_way_the_worst_case_is_reserved() -> None:
 async def test_a_client_that_leaves_before_the_answer() -> None:
     """It came, and is estimated, as in the accounts."""
     async with gate_over(chat().stall()) as (gate, a, counted):
-        asking = asyncio.create_task(gate.ask())
+        asking = begun(gate.ask())
         await until(lambda: a.completions)
         await cancelled(asking)
         prompt = -(-gate.closed.prompt_bytes // 4)
@@ -133,7 +133,7 @@ async def test_what_a_broken_attempt_may_have_cost_stays_reserved_until_the_end(
         FaultUpstream([chat().stall(until=go_on)]) as b,
         Gate({"a": a, "b": b}, routes={"chat": ["a/m", "b/m"]}, limits=LIMITS) as gate,
     ):
-        asking = asyncio.create_task(gate.ask(max_tokens=10))
+        asking = begun(gate.ask(max_tokens=10))
         await until(lambda: b.completions)
         uses = by_name(gate.gateway.limiter.use())
         assert uses[KEY.label, "budget_total"].reserved == 2 * uses[TARGET.label, "budget_total"].reserved > 0
@@ -171,7 +171,7 @@ async def test_a_shared_call_is_paid_for_once(streamed: bool) -> None:
     go_on = asyncio.Event()
     behaviour = stream("a", "b").stall(after=3, until=go_on) if streamed else chat().stall(until=go_on)
     async with gate_over(behaviour, cache=CacheSettings(60.0)) as (gate, a, counted):
-        asking = [asyncio.create_task(gate.ask(stream=streamed)) for _ in range(4)]
+        asking = [begun(gate.ask(stream=streamed)) for _ in range(4)]
         await until(lambda: a.completions)
         await turns()
         go_on.set()
@@ -184,9 +184,9 @@ async def test_a_leader_that_leaves_its_call_to_others() -> None:
     """Its reservation lasts as long as the call, whose cost is its own."""
     go_on = asyncio.Event()
     async with gate_over(chat().stall(until=go_on), cache=CacheSettings(60.0)) as (gate, a, counted):
-        leader = asyncio.create_task(gate.ask())
+        leader = begun(gate.ask())
         await until(lambda: a.completions)
-        other = asyncio.create_task(gate.ask())
+        other = begun(gate.ask())
         await turns()
         await cancelled(leader)
         uses = by_name(gate.gateway.limiter.use())
@@ -232,7 +232,7 @@ async def test_a_reservation_that_is_never_settled_ends_after_an_hour() -> None:
         FaultUpstream([chat().stall(until=go_on)]) as a,
         Gate({"a": a}, routes={"chat": ["a/m"]}, limits=limits) as gate,
     ):
-        asking = asyncio.create_task(gate.ask())
+        asking = begun(gate.ask())
         await until(lambda: a.completions)
         gate.clock.forward(3_601)  # and no limit of time passes, as nothing looks at them
         uses = by_name(gate.gateway.limiter.use())
@@ -247,14 +247,14 @@ async def test_a_reservation_that_is_never_settled_ends_after_an_hour() -> None:
 
 
 async def test_limits_change_while_requests_are_under_way() -> None:
-    """A raised limit keeps what it has counted, a new one counts those that end, none is left with a trace."""
+    """A raised limit keeps what it has counted, a new one counts what ends, none leaves a trace."""
     go_on = asyncio.Event()
     async with (
         FaultUpstream([chat(), chat().stall(until=go_on)]) as a,
         Gate({"a": a}, routes={"chat": ["a/m"]}, limits={KEY: rate(2)}) as gate,
     ):
         await gate.ask()
-        asking = asyncio.create_task(gate.ask())
+        asking = begun(gate.ask())
         await until(lambda: len(a.completions) == 2)
         assert (await gate.ask()).status == 429
         await gate.gateway.replace_limits({KEY: rate(3), ORGANIZATION: EVERYTHING})
