@@ -7,14 +7,15 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shareai_cli.paths import Paths, find_paths
-from shareai_cli.types import Budget, Limits, Outcome, Subject
+from shareai_cli.types import Budget, Limits, Subject
 from tests.gateway.limits.killed import ask
 from tests.gateway.limits.making import by_name
-from tests.gateway.limits.whole import LIMITS, counted, serving, sums_of_rows
+from tests.gateway.limits.whole import LIMITS, SECRET, counted, serving, sums_of_rows
 from tests.ledger.making import check_whole, query
 from tests.support.behaviours import Behaviour, Received, chat
 from tests.support.loopback import client_of
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 PARALLEL = 200
 KILLS = 50
 LONGEST = 300
-BUDGET = 20_000
+BUDGET = 8_000
 
 
 def as_dear_as_can_be(request: Received) -> Behaviour:
@@ -34,13 +35,11 @@ def as_dear_as_can_be(request: Received) -> Behaviour:
 
 @pytest.mark.parametrize("says", [True, False], ids=["says how long", "leaves it open"])
 async def test_together_they_never_pass_a_budget(paths: Paths, says: bool) -> None:
-    """Two hundred at once, again and again, whose answers are as dear as they can be; what is refused is not sent."""
-    from tests.gateway.limits.whole import SECRET
-
+    """Two hundred at once, again and again, with the dearest answers; what is refused is not sent."""
     limits = {Subject("key", "ci", (1,)): Limits(budgets=(Budget("total", BUDGET),))}
-    asking = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
+    asking: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
     if says:
-        asking["max_tokens"] = LONGEST  # type: ignore[assignment]
+        asking["max_tokens"] = LONGEST
     statuses: list[int] = []
     async with (
         FaultUpstream(default=as_dear_as_can_be) as upstream,
@@ -64,7 +63,7 @@ async def test_together_they_never_pass_a_budget(paths: Paths, says: bool) -> No
         assert use.reserved == 0
         assert use.used == spent <= BUDGET
         assert spent > BUDGET * 0.8, "the budget can be used"
-        assert len(upstream.completions) == statuses.count(200) > 5
+        assert len(upstream.completions) == statuses.count(200) >= (5 if says else 1)
 
 
 async def killed(home: Path, kills: int) -> list[dict[str, object]]:

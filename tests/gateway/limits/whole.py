@@ -95,12 +95,13 @@ def _nobody_looks(entry: Closed) -> None:
 def sums_of_rows(paths: Paths) -> dict[str, tuple[int, int, int]]:
     """Return requests, tokens and money of each subject, added up over all rows by hand."""
     refused, hit, joined = 4, 6, 7
+    asked = f"outcome NOT IN ({hit}, {joined})"
     wheres = {
         "organization": "1",
         "team/default": "team = (SELECT id FROM names WHERE name = 'default')",
         "key/ci": "key = 1",
         "route/chat": "route = (SELECT id FROM names WHERE name = 'chat')",
-        "target/a/m": f"target = (SELECT id FROM targets WHERE name = 'a/m') AND outcome NOT IN ({hit}, {joined})",
+        "target/a/m": f"target = (SELECT id FROM targets WHERE name = 'a/m') AND {asked}",
     }
     query = (
         f"SELECT coalesce(sum(outcome != {refused}), 0), "
