@@ -24,6 +24,9 @@ from shareai_cli.gateway.limits.reservation import Reservation
 from shareai_cli.ledger import Costs
 from shareai_cli.types import NODE, Target
 
+GIVEN_UP = ("cancelled", "hedged")
+"""Outcomes of attempts for whose reply nobody waited."""
+
 
 class Attempts:
     """Reserves what attempts may take, target by target."""
@@ -75,7 +78,7 @@ class Attempts:
         name = target.name
         held = self._limiter.reservation_of(exchange)
         may_cost = any(
-            one.target == name and (one.outcome == "cancelled" or 200 <= one.status < 300)
+            one.target == name and (one.outcome in GIVEN_UP or 200 <= one.status < 300)
             for one in exchange.attempts
         )
         for visit in [one for one in held.visits if one.target == name]:

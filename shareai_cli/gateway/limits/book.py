@@ -85,6 +85,8 @@ class Book:
     def __init__(self) -> None:
         self._meters: dict[_Identity, dict[str, Meter]] = {}
         self._of_keys: dict[int, list[_Identity]] = {}
+        self._ancestors: dict[int, tuple[int, ...]] = {}
+        """From which keys others were minted, as their requests said."""
         self._guards: dict[tuple[int, str, str], Guard] = {}
         self._targets: dict[str, Guard] = {}
 
@@ -134,23 +136,24 @@ class Book:
         place = (caller.key_id, caller.team, route)
         guard = self._guards.get(place)
         if guard is None:
-            guard = self._guards[place] = self._guard(caller.key_id, caller.ancestors, caller.team, route)
+            self._ancestors[caller.key_id] = caller.ancestors
+            guard = self._guards[place] = self._guard(*place)
         return guard
 
     def of_row(self, entry: Closed) -> Guard:
         """Return what a request passes that has such a row in the accounts."""
         key, team, route = entry.caller_key, entry.team, entry.route
         route = route if ("route", route) in self._meters else ""
-        return self._guards.get((key, team, route)) or self._guard(key, (), team, route)
+        return self._guards.get((key, team, route)) or self._guard(key, team, route)
 
     def of_target(self, name: str) -> Guard:
         """Return what limits a target."""
         return self._targets.get(name, NO_GUARD)
 
-    def _guard(self, key: int, ancestors: tuple[int, ...], team: str, route: str) -> Guard:
+    def _guard(self, key: int, team: str, route: str) -> Guard:
         identities: list[_Identity] = [
             *self._of_keys.get(key, ()),
-            *(("key", ancestor) for ancestor in ancestors),
+            *(("key", ancestor) for ancestor in self._ancestors.get(key, ())),
             ("team", team),
             ("organization", ""),
             ("route", route),

@@ -295,3 +295,20 @@ async def test_an_answer_on_an_own_machine_is_not_limited_by_a_provider_before_i
         assert [(await gate.ask()).headers["x-shareai-cache"] for _ in range(2)] == ["miss", "hit"]
         assert a.completions[0].json["max_tokens"] < 4_000
         assert "max_tokens" not in own.completions[0].json
+
+
+async def test_a_failed_attempt_holds_no_money_while_the_next_one_is_under_way() -> None:
+    """A refusal costs nothing, and is no reason to refuse others."""
+    go_on = asyncio.Event()
+    async with (
+        FaultUpstream([status(500)]) as a,
+        FaultUpstream([chat().stall(until=go_on)]) as b,
+        Gate({"a": a, "b": b}, routes={"chat": ["a/m", "b/m"]}, limits=LIMITS) as gate,
+    ):
+        asking = begun(gate.ask(max_tokens=10))
+        await until(lambda: b.completions)
+        uses = by_name(gate.gateway.limiter.use())
+        assert uses[TARGET.label, "budget_total"].reserved == 0
+        assert 0 < uses[KEY.label, "budget_total"].reserved < 2_000
+        go_on.set()
+        assert (await asking).status == 200
