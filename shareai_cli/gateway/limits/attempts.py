@@ -20,7 +20,7 @@ from shareai_cli.gateway.limits.estimates import (
 from shareai_cli.gateway.limits.limiter import Limiter
 from shareai_cli.gateway.limits.meters import BudgetMeter
 from shareai_cli.gateway.limits.refusals import over_budget, refusal_of, unknown_price
-from shareai_cli.gateway.limits.reservation import Reservation
+from shareai_cli.gateway.limits.reservation import Reservation, Visit
 from shareai_cli.ledger import Costs
 from shareai_cli.types import NODE, Target
 
@@ -42,32 +42,28 @@ class Attempts:
         self, exchange: Exchange, target: Target, endpoint: Endpoint
     ) -> LimitReached | PriceUnknown | None:
         """Reserve what a request may take at a target; returns what stands against it, if anything."""
-        limiter, name = self._limiter, target.name
-        whole, guard = limiter.guards(exchange, name)
-        budgets = whole.hard + guard.hard
-        if guard is NO_GUARD and not budgets:
+        limiter = self._limiter
+        held, guard = limiter.held_by(exchange), limiter.guard_of_target(target)
+        budgets = limiter.guard_of(exchange, held).hard
+        if guard is not NO_GUARD:
+            budgets += guard.hard
+        elif not budgets:
             return None
-        held = limiter.reservation_of(exchange)
+        if held is None:
+            held = limiter.hold(exchange)
         now_ms = limiter.now(exchange.time_ms)
         tokens = held.ask(exchange).tokens(guard.least_tokens) if guard.tokens else 0
-        if not guard.has_room(now_ms, tokens):
+        if guard is not NO_GUARD and not guard.has_room(now_ms, tokens):
             return refusal_of(guard, now_ms, tokens)
-        nano = 0
+        nano: int | LimitReached | PriceUnknown = 0
         if NODE in (target.provider, endpoint.price_as):
-            if held.answer_limited and held.ask(exchange).longest is None:
-                leave_answer_open(exchange.fields)
-                exchange.shortened = held.answer_limited = False
+            _leave_open(exchange, held)
         elif budgets:
-            worst = self._worst_case(exchange, held, target, endpoint, budgets)
-            if not isinstance(worst, int):
-                return worst
-            nano = worst
-        visit = held.visit(name, guard, now_ms, tokens)
-        if nano:
-            for budget in budgets:
-                spending = budget.at(exchange.time_ms)
-                spending.reserved += nano
-                visit.money.append((spending, nano))
+            nano = self._worst_case(exchange, held, target, endpoint, budgets)
+            if not isinstance(nano, int):
+                return nano
+        spendings = [one.at(exchange.time_ms) for one in budgets] if nano else ()
+        held.visit(Visit(target, guard, now_ms, tokens, nano, spendings))
         return None
 
     def leave(self, exchange: Exchange, target: Target) -> None:
@@ -75,14 +71,14 @@ class Attempts:
 
         What it may be paid for all the same stays reserved until the request is settled.
         """
-        name = target.name
-        held = self._limiter.reservation_of(exchange)
-        may_cost = any(
-            one.target == name and (one.outcome in GIVEN_UP or 200 <= one.status < 300)
-            for one in exchange.attempts
-        )
-        for visit in [one for one in held.visits if one.target == name]:
-            held.leave(visit, keep_money=may_cost)
+        held = self._limiter.held_by(exchange)
+        if held is not None:
+            name = target.name
+            may_cost = any(
+                one.target == name and (one.outcome in GIVEN_UP or 200 <= one.status < 300)
+                for one in exchange.attempts
+            )
+            held.leave(target, may_cost=may_cost)
 
     def _worst_case(
         self,
@@ -116,3 +112,10 @@ class Attempts:
             held.answer_limited = True
             exchange.shortened = ask.longest is None and longest < LONGEST_ANSWER
         return nano
+
+
+def _leave_open(exchange: Exchange, held: Reservation) -> None:
+    """Take the limit from an answer's length that was set for a target before."""
+    if held.answer_limited and held.ask(exchange).longest is None:
+        leave_answer_open(exchange.fields)
+        exchange.shortened = held.answer_limited = False

@@ -12,19 +12,25 @@ from shareai_cli.gateway.limits.meters import (
     Meter,
     RateMeter,
 )
+from shareai_cli.gateway.limits.truth import target_of
 from shareai_cli.ledger import Closed
-from shareai_cli.types import Budget, Caller, Limits, LimitScope, RateLimit, Subject
+from shareai_cli.types import Budget, Caller, Limits, LimitScope, Outcome, RateLimit, Subject, Target
 
 _Identity = tuple[LimitScope, str | int]
 """What a subject stays, whatever becomes of its limits: a key is its number, as names are given anew."""
 
 _ORDER: Final[Mapping[LimitScope, int]] = {"organization": 0, "team": 1, "key": 2, "route": 3, "target": 4}
 
+_NOT_ASKED: Final = (Outcome.REFUSED, Outcome.HIT, Outcome.JOINED)
+
 
 class Guard:
     """Meters that are passed together; found once, and kept until the limits change."""
 
     __slots__ = (
+        "_slots",
+        "_turned_ms",
+        "_turns_ms",
         "budgets",
         "concurrency",
         "counts_costs",
@@ -40,8 +46,8 @@ class Guard:
         """`route` is the one that is among those whom they limit."""
         meters = list(meters)
         self.route = route
-        self.is_stale = False
-        """Whether something else limits these requests by now."""
+        self.is_stale = not meters
+        """Whether something else limits these requests by now, or nothing was known of what does."""
         rates = [one for one in meters if isinstance(one, RateMeter)]
         self.requests = tuple(one for one in rates if one.limit.measure == "requests")
         self.tokens = tuple(one for one in rates if one.limit.measure == "tokens")
@@ -52,6 +58,9 @@ class Guard:
         """The most tokens that a single request can have."""
         self.counts_costs = bool(self.tokens or self.budgets)
         """Whether it has to be known what requests took."""
+        self._slots = [slots for one in rates for slots in (one.settled, one.reserved)]
+        self._turned_ms = self._turns_ms = 0
+        """From when to when each window stays at the slot at which it is."""
 
     def __repr__(self) -> str:
         return f"<Guard {[*self]}>"
@@ -64,16 +73,24 @@ class Guard:
 
     def has_room(self, time_ms: int, tokens: int) -> bool:
         """Tell whether another request of so many tokens may come; money aside."""
+        if not self._turned_ms <= time_ms < self._turns_ms:
+            self._turn(time_ms)
         for rate in self.requests:
-            if rate.settled.at(time_ms) >= rate.most:
+            if rate.settled.total >= rate.most:
                 return False
         for rate in self.tokens:
-            if rate.room(time_ms) < tokens:
+            if rate.settled.total + rate.reserved.total + tokens > rate.most:
                 return False
         for one in self.concurrency:  # noqa: SIM110 - every request goes this way
             if one.count >= one.most:
                 return False
         return True
+
+    def _turn(self, time_ms: int) -> None:
+        for slots in self._slots:
+            slots.at(time_ms)
+        self._turned_ms = time_ms
+        self._turns_ms = min((slots.turns_ms for slots in self._slots), default=UNLIMITED)
 
 
 NO_GUARD: Final = Guard(())
@@ -127,7 +144,7 @@ class Book:
     def forget_callers(self) -> None:
         """Look anew for what limits each caller."""
         for guard in self._guards.values():
-            guard.is_stale = guard is not NO_GUARD
+            guard.is_stale = True
         self._guards = {}
 
     def of_caller(self, caller: Caller, model: str) -> Guard:
@@ -146,9 +163,15 @@ class Book:
         route = route if ("route", route) in self._meters else ""
         return self._guards.get((key, team, route)) or self._guard(key, team, route)
 
-    def of_target(self, name: str) -> Guard:
+    def of_target(self, target: Target) -> Guard:
         """Return what limits a target."""
-        return self._targets.get(name, NO_GUARD)
+        return self._targets.get(target.name, NO_GUARD) if self._targets else NO_GUARD
+
+    def asked_in(self, entry: Closed) -> Guard:
+        """Return what limits the target in a request's row, where it was asked something."""
+        if not self._targets or entry.outcome in _NOT_ASKED:
+            return NO_GUARD
+        return self._targets.get(target_of(entry), NO_GUARD)
 
     def _guard(self, key: int, team: str, route: str) -> Guard:
         identities: list[_Identity] = [

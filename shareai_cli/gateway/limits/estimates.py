@@ -20,6 +20,9 @@ MARGIN: Final = 1_000
 MOST_PER_MEDIUM: Final = 40_000
 """Tokens that a provider may add to a prompt, and that a picture or file may come to."""
 
+STEP: Final = 256
+"""The longest prompts are rounded up to a multiple, so that requests share what is worked out of it."""
+
 LONGEST_ANSWER: Final = 16_384
 SHORTEST_ANSWER: Final = 256
 """What an answer is cut to where a budget has to be kept and the request does not say how long it may be."""
@@ -35,8 +38,6 @@ _OPENAI: Final = ("openai", "azure")
 _MILLION: Final = 10**6
 BOUNDLESS: Final = 1 << 62
 """More tokens, or nano-dollars, than anybody has."""
-_PRECISION: Final = 3
-"""Bits that the rounded length of a prompt has behind its first one."""
 
 _MEDIUM: Final = re.compile(rb'"type"\s*:\s*"(?!(?:text|refusal|function|thinking)")')
 _ESCAPE: Final = re.compile(rb"\\u")
@@ -75,15 +76,16 @@ class Ask(Struct, frozen=True):
 def ask_of(fields: Fields, body: bytes) -> Ask:
     """Return what a chat completion's request asks for; what is malformed counts as not said."""
     messages = fields["messages"]
-    media, prompt = 0, -(-len(memoryview(messages)) // BYTES_PER_TOKEN)
-    if b'"type"' in body or b"\\u" in body:
-        media = count_media(messages)
-        prompt = shape_of(fields).prompt
+    if body.count(b"[") > 1:  # else every message is plain text: this is found faster than anything else
+        media, prompt = count_media(messages), shape_of(fields).prompt
+    else:
+        media, prompt = 0, -(-len(memoryview(messages)) // BYTES_PER_TOKEN)
     longest = _tokens(fields.get(_NEWER_NAME))
     if _NAME in fields and (other := _tokens(fields[_NAME])) is not None:
         longest = max(other, longest or 0)
     choices = _tokens(fields["n"]) or 1 if "n" in fields else 1
-    return Ask(prompt, rounded(len(body) + MARGIN + media * MOST_PER_MEDIUM), longest, choices)
+    most = len(body) + MARGIN + media * MOST_PER_MEDIUM
+    return Ask(prompt, -(-most // STEP) * STEP, longest, choices)
 
 
 def count_media(messages: Raw) -> int:
@@ -97,12 +99,6 @@ def count_media(messages: Raw) -> int:
         return len(_MEDIUM.findall(view))
     parts = [part for one in decoded if isinstance(one.content, list) for part in one.content]
     return sum(isinstance(part, dict) and part.get("type") not in _TEXTS for part in parts)
-
-
-def rounded(tokens: int) -> int:
-    """Round up to a step of at most an eighth, so that requests share what is worked out of it."""
-    step = max(0, tokens.bit_length() - 1 - _PRECISION)
-    return -(-tokens >> step) << step
 
 
 def limit_answer(fields: Fields, tokens: int, price_as: str) -> None:

@@ -19,9 +19,9 @@ from shareai_cli.gateway.limits.book import NO_GUARD, Book, Guard
 from shareai_cli.gateway.limits.meters import BudgetMeter, ConcurrencyMeter, Meter, RateMeter
 from shareai_cli.gateway.limits.refusals import refusal_of
 from shareai_cli.gateway.limits.reservation import Reservation
-from shareai_cli.gateway.limits.truth import Truth, target_of
+from shareai_cli.gateway.limits.truth import Taken, Truth
 from shareai_cli.ledger import Closed, Costs, PastUse, UseQuestion
-from shareai_cli.types import Limits, LimitUse, Outcome, Subject, WallClock
+from shareai_cli.types import Limits, LimitUse, Outcome, Subject, Target, WallClock
 
 EXPIRY_MS = 3_600_000
 """How long a reservation lasts whose request is not settled."""
@@ -34,8 +34,6 @@ LATE_MS = 60_000
 
 SETTLED_SECONDS = 5.0
 """How long to wait for the accounts to have what has ended."""
-
-_NOT_ASKED = (Outcome.REFUSED, Outcome.HIT, Outcome.JOINED)
 
 Warned = Callable[[LimitUse], None]
 """Told once in a period of a soft budget that is used up, also at a start that finds one so."""
@@ -210,21 +208,25 @@ class Limiter:
             self._newest = time_ms
         return self._newest
 
-    def guards(self, exchange: Exchange, target: str) -> tuple[Guard, Guard]:
-        """Return what limits a request now, whatever it was let in by, and what limits a target."""
-        held, caller = self._under_way.get(exchange.identity), exchange.caller
-        if held is not None and held.is_current:
-            guard = held.guard
-        else:
-            guard = self._book.of_caller(caller, exchange.model) if caller is not None else NO_GUARD
-        return guard, self._book.of_target(target)
-
-    def reservation_of(self, exchange: Exchange) -> Reservation:
-        """Return what a request holds; nothing yet where it was let in before there were limits."""
+    def held_by(self, exchange: Exchange) -> Reservation | None:
+        """Return what a request holds; None where it was let in before there were limits, or has none."""
         number = exchange.identity
-        held = self._under_way.get(number) or self._expired.get(number)
-        if held is None:
-            held = self._under_way[number] = Reservation(NO_GUARD, exchange.time_ms)
+        return self._under_way.get(number) or (self._expired.get(number) if self._expired else None)
+
+    def guard_of(self, exchange: Exchange, held: Reservation | None) -> Guard:
+        """Return what limits a request now, whatever it was let in by."""
+        if held is not None and not held.guard.is_stale:
+            return held.guard
+        caller = exchange.caller
+        return self._book.of_caller(caller, exchange.model) if caller is not None else NO_GUARD
+
+    def guard_of_target(self, target: Target) -> Guard:
+        """Return what limits a target."""
+        return self._book.of_target(target)
+
+    def hold(self, exchange: Exchange) -> Reservation:
+        """Return what a request holds from now on that held nothing."""
+        held = self._under_way[exchange.identity] = Reservation(NO_GUARD, exchange.time_ms)
         return held
 
     # -- the end
@@ -235,9 +237,10 @@ class Limiter:
         if held is None and self._expired:
             held = self._expired.pop(entry.request, None)
         is_refused = entry.outcome is Outcome.REFUSED
-        is_counted = held is not None and held.is_current and not is_refused
+        is_counted = False
         if held is not None:
             held.release()
+            is_counted = not (is_refused or held.guard.is_stale)
             if not is_counted:
                 held.uncount()
         elif entry.time_ms > self._newest:
@@ -250,31 +253,38 @@ class Limiter:
             self._count(entry, held.guard)
         else:
             guard = self._book.of_row(entry)
-            for rate in guard.requests:
-                rate.settled.add(min(entry.time_ms, self._newest), 1)
+            self._count_request(entry, guard)
             self._count(entry, guard)
+
+    def _count_request(self, entry: Closed, guard: Guard) -> None:
+        time_ms = min(entry.time_ms, self._newest)
+        for rate in guard.requests:
+            rate.settled.add(time_ms, 1)
 
     def _count(self, entry: Closed, guard: Guard) -> None:
         """Count what a request took, the request itself only at its target."""
-        target = self._book.of_target(target_of(entry)) if entry.outcome not in _NOT_ASKED else NO_GUARD
-        time_ms = min(entry.time_ms, self._newest)
-        for rate in target.requests:
-            rate.settled.add(time_ms, 1)
-        if not (guard.counts_costs or target.counts_costs):
-            return
-        taken = self._truth.of(entry)
-        for rate in (*guard.tokens, *target.tokens):
-            rate.settled.add(time_ms, taken.tokens)
-        for budget in (*guard.budgets, *target.budgets):
-            budget.at(entry.time_ms).spent += taken.nano
+        target = self._book.asked_in(entry)
+        if guard.counts_costs or target.counts_costs:
+            taken = self._truth.of(entry)
+            self._count_costs(entry, guard, taken)
+            if target is not NO_GUARD:
+                self._count_costs(entry, target, taken)
+        if target is not NO_GUARD:
+            self._count_request(entry, target)
+
+    def _count_costs(self, entry: Closed, guard: Guard, taken: Taken) -> None:
+        time_ms = entry.time_ms
+        for rate in guard.tokens:
+            rate.settled.add(min(time_ms, self._newest), taken.tokens)
+        for budget in guard.budgets:
+            budget.at(time_ms).spent += taken.nano
             if budget.limit.soft:
-                self._warn(budget, entry.time_ms)
+                self._warn(budget, time_ms)
 
     def _take_back(self, entry: Closed, fresh: Collection[Meter]) -> None:
         """Count a request no longer that is in what the accounts said too."""
-        target = self._book.of_target(target_of(entry)) if entry.outcome not in _NOT_ASKED else NO_GUARD
         taken = self._truth.of(entry)
-        for meter in (*self._book.of_row(entry), *target):
+        for meter in (*self._book.of_row(entry), *self._book.asked_in(entry)):
             if meter in fresh:
                 meter.take_back(entry.time_ms, taken)
 

@@ -5,28 +5,65 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shareai_cli.gateway.exchange import Exchange
-from shareai_cli.gateway.limits.book import NO_GUARD, Guard
+from shareai_cli.gateway.limits.book import Guard
 from shareai_cli.gateway.limits.estimates import Ask, ask_of
 from shareai_cli.gateway.limits.meters import ConcurrencyMeter, Spending
+from shareai_cli.types import Target
 
 
 class Visit:
     """What is held for a target that is being asked: what limits it, and the money of every budget."""
 
-    __slots__ = ("guard", "money", "target", "time_ms", "tokens")
+    __slots__ = ("guard", "nano", "spendings", "target", "time_ms", "tokens")
 
-    def __init__(self, target: str, guard: Guard, time_ms: int, tokens: int) -> None:
+    def __init__(
+        self,
+        target: Target,
+        guard: Guard,
+        time_ms: int,
+        tokens: int,
+        nano: int,
+        spendings: Sequence[Spending],
+    ) -> None:
         self.target = target
         self.guard = guard
         self.time_ms = time_ms
         self.tokens = tokens
-        self.money: list[tuple[Spending, int]] = []
+        self.nano = nano
+        self.spendings = spendings
+
+    def take(self) -> None:
+        """Take it."""
+        guard = self.guard
+        for rate in guard.requests:
+            rate.settled.add(self.time_ms, 1)
+        for rate in guard.tokens:
+            rate.reserved.add(self.time_ms, self.tokens)
+        for one in guard.concurrency:
+            one.count += 1
+        for spending in self.spendings:
+            spending.reserved += self.nano
+
+    def give_back(self) -> None:
+        """Give back all but the money."""
+        guard = self.guard
+        for rate in guard.requests:
+            rate.settled.add(self.time_ms, -1)
+        for rate in guard.tokens:
+            rate.reserved.add(self.time_ms, -self.tokens)
+        for one in guard.concurrency:
+            one.count -= 1
+
+    def release(self) -> None:
+        """Give back the money."""
+        for spending in self.spendings:
+            spending.reserved -= self.nano
 
 
 class Reservation:
     """All that one request holds."""
 
-    __slots__ = ("_ask", "_concurrency", "_tokens", "answer_limited", "guard", "money", "time_ms", "visits")
+    __slots__ = ("_ask", "_concurrency", "_tokens", "answer_limited", "broken", "guard", "time_ms", "visits")
 
     def __init__(self, guard: Guard, time_ms: int) -> None:
         self.guard = guard
@@ -34,22 +71,18 @@ class Reservation:
         self._tokens = 0
         self._concurrency: Sequence[ConcurrencyMeter] = ()
         self._ask: Ask | None = None
-        self.visits: list[Visit] = []
-        self.money: list[tuple[Spending, int]] = []
-        """Of attempts that broke: they may have cost something."""
+        self.visits: Sequence[Visit] = ()
+        self.broken: Sequence[Visit] = ()
+        """Attempts that gave no answer, and may have cost something: their money is held."""
         self.answer_limited = False
         """Whether the length of its answer was set here."""
 
-    @property
-    def is_current(self) -> bool:
-        """Whether what let it in is what limits it now."""
-        return self.guard is not NO_GUARD and not self.guard.is_stale
-
     def ask(self, exchange: Exchange) -> Ask:
         """Return what the request asks for, worked out once."""
-        if self._ask is None:
-            self._ask = ask_of(exchange.fields, exchange.request.body)
-        return self._ask
+        ask = self._ask
+        if ask is None:
+            ask = self._ask = ask_of(exchange.fields, exchange.request.body)
+        return ask
 
     def take(self, tokens: int) -> None:
         """Take what the caller's limits count."""
@@ -62,26 +95,21 @@ class Reservation:
         for rate in guard.tokens:
             rate.reserved.add(time_ms, tokens)
 
-    def visit(self, target: str, guard: Guard, time_ms: int, tokens: int) -> Visit:
-        """Take what a target's limits count."""
-        visit = Visit(target, guard, time_ms, tokens)
-        self.visits.append(visit)
-        for rate in guard.requests:
-            rate.settled.add(time_ms, 1)
-        for rate in guard.tokens:
-            rate.reserved.add(time_ms, tokens)
-        for one in guard.concurrency:
-            one.count += 1
-        return visit
+    def visit(self, visit: Visit) -> None:
+        """Take what a target's limits count, and the money."""
+        self.visits = (*self.visits, visit)
+        visit.take()
 
-    def leave(self, visit: Visit, *, keep_money: bool) -> None:
+    def leave(self, target: Target, *, may_cost: bool) -> None:
         """Give back what was held for a target; the money is kept where the attempt may have cost it."""
-        self.visits.remove(visit)
-        _give_back(visit)
-        if keep_money:
-            self.money += visit.money
-        else:
-            _release(visit.money)
+        left = [one for one in self.visits if one.target == target]
+        self.visits = [one for one in self.visits if one.target != target]
+        for visit in left:
+            visit.give_back()
+            if not may_cost:
+                visit.release()
+        if may_cost:
+            self.broken = (*self.broken, *left)
 
     def release(self) -> None:
         """Give back everything but the request's own count, as it came; twice does no harm."""
@@ -90,33 +118,14 @@ class Reservation:
         for rate in self.guard.tokens:
             rate.reserved.add(self.time_ms, -self._tokens)
         self._concurrency, self._tokens = (), 0
-        if self.visits:
-            for visit in self.visits:
-                _give_back(visit)
-                _release(visit.money)
-            self.visits = []
-        if self.money:
-            _release(self.money)
-            self.money = []
+        for visit in self.visits:
+            visit.give_back()
+            visit.release()
+        for visit in self.broken:
+            visit.release()
+        self.visits = self.broken = ()
 
     def uncount(self) -> None:
         """Give back the request's own count."""
         for rate in self.guard.requests:
             rate.settled.add(self.time_ms, -1)
-
-
-def _give_back(visit: Visit) -> None:
-    guard = visit.guard
-    if guard is NO_GUARD:
-        return
-    for rate in guard.requests:
-        rate.settled.add(visit.time_ms, -1)
-    for rate in guard.tokens:
-        rate.reserved.add(visit.time_ms, -visit.tokens)
-    for one in guard.concurrency:
-        one.count -= 1
-
-
-def _release(money: list[tuple[Spending, int]]) -> None:
-    for spending, nano in money:
-        spending.reserved -= nano

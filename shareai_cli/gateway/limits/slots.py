@@ -50,6 +50,11 @@ class Slots:
     def __repr__(self) -> str:
         return f"<Slots of {self._slot_ms} ms [{self.total}]>"
 
+    @property
+    def turns_ms(self) -> int:
+        """When the next slot begins."""
+        return (self._head + 1) * self._slot_ms
+
     def at(self, time_ms: int) -> int:
         """Return what counts at a time; later ones must not be before it, unless the clock was set back."""
         slot = time_ms // self._slot_ms
