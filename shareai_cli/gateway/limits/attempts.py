@@ -55,13 +55,14 @@ class Attempts:
         tokens = held.ask(exchange).tokens(guard.least_tokens) if guard.tokens else 0
         if guard is not NO_GUARD and not guard.has_room(now_ms, tokens):
             return refusal_of(guard, now_ms, tokens)
-        nano: int | LimitReached | PriceUnknown = 0
+        nano = 0
         if NODE in (target.provider, endpoint.price_as):
             _leave_open(exchange, held)
         elif budgets:
-            nano = self._worst_case(exchange, held, target, endpoint, budgets)
-            if not isinstance(nano, int):
-                return nano
+            worst = self._worst_case(exchange, held, target, endpoint, budgets)
+            if not isinstance(worst, int):
+                return worst
+            nano = worst
         spendings = [one.at(exchange.time_ms) for one in budgets] if nano else ()
         held.visit(Visit(target, guard, now_ms, tokens, nano, spendings))
         return None
@@ -99,7 +100,9 @@ class Attempts:
             return unknown_price(budgets[0], target)
         room, tightest = BOUNDLESS, budgets[0]
         for budget in budgets:
-            if (left := budget.room(time_ms)) < room:
+            now = budget.at(time_ms)
+            left = budget.most - now.spent - now.reserved
+            if left < room:
                 room, tightest = left, budget
         longest = ask.longest
         if longest is None:

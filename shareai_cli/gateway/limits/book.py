@@ -105,6 +105,7 @@ class Book:
         self._ancestors: dict[int, tuple[int, ...]] = {}
         """From which keys others were minted, as their requests said."""
         self._guards: dict[tuple[int, str, str], Guard] = {}
+        self._routes: set[str] = set()
         self._targets: dict[str, Guard] = {}
 
     def __repr__(self) -> str:
@@ -133,6 +134,7 @@ class Book:
                 self._meters[identity] = meters
                 for key in subject.keys:
                     self._of_keys.setdefault(key, []).append(identity)
+        self._routes = {str(name) for scope, name in self._meters if scope == "route"}
         self._targets = {
             str(name): Guard(meters.values())
             for (scope, name), meters in self._meters.items()
@@ -149,7 +151,7 @@ class Book:
 
     def of_caller(self, caller: Caller, model: str) -> Guard:
         """Return what a caller passes that asks for a model."""
-        route = model if ("route", model) in self._meters else ""
+        route = model if model in self._routes else ""
         place = (caller.key_id, caller.team, route)
         guard = self._guards.get(place)
         if guard is None:
@@ -160,7 +162,7 @@ class Book:
     def of_row(self, entry: Closed) -> Guard:
         """Return what a request passes that has such a row in the accounts."""
         key, team, route = entry.caller_key, entry.team, entry.route
-        route = route if ("route", route) in self._meters else ""
+        route = route if route in self._routes else ""
         return self._guards.get((key, team, route)) or self._guard(key, team, route)
 
     def of_target(self, target: Target) -> Guard:

@@ -54,7 +54,7 @@ class _Message(Struct):
 _messages_decoder: Final = msgspec.json.Decoder(list[_Message])
 
 
-class Ask(Struct, frozen=True):
+class Ask(Struct, frozen=True, gc=False):
     """What a request asks for."""
 
     prompt: int
@@ -76,13 +76,14 @@ class Ask(Struct, frozen=True):
 def ask_of(fields: Fields, body: bytes) -> Ask:
     """Return what a chat completion's request asks for; what is malformed counts as not said."""
     messages = fields["messages"]
-    if body.count(b"[") > 1:  # else every message is plain text: this is found faster than anything else
+    if body.find(b"[", body.find(b"[") + 1) >= 0:  # else every message is plain text, which is soon found
         media, prompt = count_media(messages), shape_of(fields).prompt
     else:
         media, prompt = 0, -(-len(memoryview(messages)) // BYTES_PER_TOKEN)
-    longest = _tokens(fields.get(_NEWER_NAME))
-    if _NAME in fields and (other := _tokens(fields[_NAME])) is not None:
-        longest = max(other, longest or 0)
+    longest = _tokens(fields[_NEWER_NAME]) if _NEWER_NAME in fields else None
+    if _NAME in fields:
+        other = _tokens(fields[_NAME])
+        longest = max(other, longest) if other is not None and longest is not None else other or longest
     choices = _tokens(fields["n"]) or 1 if "n" in fields else 1
     most = len(body) + MARGIN + media * MOST_PER_MEDIUM
     return Ask(prompt, -(-most // STEP) * STEP, longest, choices)
@@ -124,7 +125,7 @@ def says_longest(fields: Fields, price_as: str, *, at_least_so: bool) -> bool:
     return _NAME in fields
 
 
-class WorstRates(Struct, frozen=True):
+class WorstRates(Struct, frozen=True, gc=False):
     """What a request to a target costs at worst, nano-dollars."""
 
     prompt: int
@@ -176,8 +177,8 @@ class WorstCosts:
         return WorstRates(worst, max(0, million))
 
 
-def _tokens(value: Raw | None) -> int | None:
-    if value is None or len(memoryview(value)) > 12:
+def _tokens(value: Raw) -> int | None:
+    if len(memoryview(value)) > 12:
         return None
     try:
         tokens = _decoder.decode(value)

@@ -264,18 +264,18 @@ class Limiter:
     def _count(self, entry: Closed, guard: Guard) -> None:
         """Count what a request took, the request itself only at its target."""
         target = self._book.asked_in(entry)
+        if target is not NO_GUARD:
+            self._count_request(entry, target)
         if guard.counts_costs or target.counts_costs:
             taken = self._truth.of(entry)
             self._count_costs(entry, guard, taken)
             if target is not NO_GUARD:
                 self._count_costs(entry, target, taken)
-        if target is not NO_GUARD:
-            self._count_request(entry, target)
 
     def _count_costs(self, entry: Closed, guard: Guard, taken: Taken) -> None:
         time_ms = entry.time_ms
         for rate in guard.tokens:
-            rate.settled.add(min(time_ms, self._newest), taken.tokens)
+            rate.settled.add(time_ms if time_ms < self._newest else self._newest, taken.tokens)
         for budget in guard.budgets:
             budget.at(time_ms).spent += taken.nano
             if budget.limit.soft:

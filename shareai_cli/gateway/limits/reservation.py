@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shareai_cli.gateway.exchange import Exchange
-from shareai_cli.gateway.limits.book import Guard
+from shareai_cli.gateway.limits.book import NO_GUARD, Guard
 from shareai_cli.gateway.limits.estimates import Ask, ask_of
 from shareai_cli.gateway.limits.meters import ConcurrencyMeter, Spending
 from shareai_cli.types import Target
@@ -97,7 +97,7 @@ class Reservation:
 
     def visit(self, visit: Visit) -> None:
         """Take what a target's limits count, and the money."""
-        self.visits = (*self.visits, visit)
+        self.visits = (*self.visits, visit) if self.visits else (visit,)
         visit.take()
 
     def leave(self, target: Target, *, may_cost: bool) -> None:
@@ -119,7 +119,8 @@ class Reservation:
             rate.reserved.add(self.time_ms, -self._tokens)
         self._concurrency, self._tokens = (), 0
         for visit in self.visits:
-            visit.give_back()
+            if visit.guard is not NO_GUARD:
+                visit.give_back()
             visit.release()
         for visit in self.broken:
             visit.release()
