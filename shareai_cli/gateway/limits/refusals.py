@@ -78,8 +78,8 @@ def unknown_price(meter: BudgetMeter, target: Target) -> PriceUnknown:
     """Refuse a target for which a budget cannot be kept."""
     limit = meter.limit
     return PriceUnknown(
-        f"Nobody knows what {target.name} costs, and {named(meter.subject)} has {limit.name} "
-        f"({money(limit.nano)}) to keep.",
+        f"{named(meter.subject)} has {limit.name} ({money(limit.nano)}) to keep, and nobody knows what "
+        f"{target.name} costs.",
         hint=f"Use a model with a known price, or make the budget one that only warns: soft_{limit.name}.",
         param="model",
     )

@@ -214,7 +214,7 @@ async def test_a_hard_budget_refuses_what_has_no_known_price() -> None:
             assert len(a.completions) == int(soft)
             if not soft:
                 assert (answer.error["code"], answer.headers["x-should-retry"]) == ("price_unknown", "false")
-                assert "Nobody knows what a/unpriced costs" in answer.error["message"]
+                assert "nobody knows what a/unpriced costs" in answer.error["message"]
                 assert "soft_budget_per_day" in answer.error["message"]
 
 
