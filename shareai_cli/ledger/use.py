@@ -31,9 +31,12 @@ _NOT_ASKED: Final = (Outcome.REFUSED, Outcome.HIT, Outcome.JOINED)
 
 _HOURLY: Final[Mapping[LimitScope, int]] = {
     "organization": DIMENSIONS["route"],
-    **{scope: DIMENSIONS[scope] for scope in ("key", "route", "target", "team") if scope in DIMENSIONS},
+    "team": DIMENSIONS["team"],
+    "key": DIMENSIONS["key"],
+    "route": DIMENSIONS["route"],
+    "target": DIMENSIONS["target"],
 }
-"""By which sums of hours a scope goes; others go by rows."""
+"""By which sums of hours a scope goes."""
 
 _TOKENS: Final = "prompt + cached + cache_write + completion + reasoning"
 
@@ -101,7 +104,7 @@ def _sums(connection: sqlite3.Connection, question: UseQuestion) -> list[UseSum]
     if not names:
         return []
     step = slot_ms or _EVERYTHING
-    if step % HOUR_MS == since_ms % HOUR_MS == 0 and subject.scope in _HOURLY:
+    if step % HOUR_MS == since_ms % HOUR_MS == 0:
         query = _over_hours(subject.scope, names)
         values = {"step": step // HOUR_MS, "since": since_ms // HOUR_MS}
     else:

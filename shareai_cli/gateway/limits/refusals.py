@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from shareai_cli.config.limits import write_money
 from shareai_cli.errors import (
     BeyondLimit,
     LimitReached,
@@ -18,8 +19,6 @@ from shareai_cli.types import Subject, Target
 
 SOON = 1.0
 """Seconds after which to try again what waits for others to end."""
-
-NANO = 10**9
 
 
 def refusal_of(guard: Guard, time_ms: int, tokens: int) -> RateLimited:
@@ -56,7 +55,7 @@ def over_concurrency(meter: ConcurrencyMeter) -> RateLimited:
 def over_budget(meter: BudgetMeter, nano: int, time_ms: int) -> LimitReached:
     """Refuse what a budget cannot pay for, now or as long as its period lasts."""
     limit, now = meter.limit, meter.at(time_ms)
-    whose = f"{named(meter.subject)}: {limit.name} ({money(limit.nano)})"
+    whose = f"{named(meter.subject)}: {limit.name} ({write_money(limit.nano)})"
     left = max(0, limit.nano - now.spent)
     if now.reserved and nano <= left:
         return RateLimited(
@@ -65,7 +64,7 @@ def over_budget(meter: BudgetMeter, nano: int, time_ms: int) -> LimitReached:
             retry_after=SOON,
         )
     if left:
-        what = f"has {money(left)} left, and this request may cost {money(nano)}"
+        what = f"has {write_money(left)} left, and this request may cost {write_money(nano)}"
         remedy = "Ask for a shorter answer (max_tokens)"
     else:
         what = "is used up"
@@ -78,7 +77,7 @@ def unknown_price(meter: BudgetMeter, target: Target) -> PriceUnknown:
     """Refuse a target for which a budget cannot be kept."""
     limit = meter.limit
     return PriceUnknown(
-        f"{named(meter.subject)} has {limit.name} ({money(limit.nano)}) to keep, and nobody knows what "
+        f"{named(meter.subject)} has {limit.name} ({write_money(limit.nano)}) to keep, and nobody knows what "
         f"{target.name} costs.",
         hint=f"Use a model with a known price, or make the budget one that only warns: soft_{limit.name}.",
         param="model",
@@ -88,12 +87,6 @@ def unknown_price(meter: BudgetMeter, target: Target) -> PriceUnknown:
 def named(subject: Subject) -> str:
     """Return a subject's name at the beginning of a sentence."""
     return f"{subject.scope.capitalize()} '{subject.name}'" if subject.name else "The organization"
-
-
-def money(nano: int) -> str:
-    """Return nano-dollars as `50 USD`, with as many digits as are needed."""
-    whole, part = divmod(nano, NANO)
-    return f"{whole}.{part:09d}".rstrip("0").rstrip(".") + " USD"
 
 
 def _moment(time_ms: int) -> str:
