@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from shareai_cli.gateway.exchange import Exchange
 from shareai_cli.gateway.limits.book import NO_GUARD, Guard
 from shareai_cli.gateway.limits.estimates import Ask, ask_of
@@ -11,26 +13,15 @@ from shareai_cli.gateway.limits.meters import ConcurrencyMeter, Spending
 from shareai_cli.types import Target
 
 
-class Visit:
+class Visit(Struct, eq=False):
     """What is held for a target that is being asked: what limits it, and the money of every budget."""
 
-    __slots__ = ("guard", "nano", "spendings", "target", "time_ms", "tokens")
-
-    def __init__(
-        self,
-        target: Target,
-        guard: Guard,
-        time_ms: int,
-        tokens: int,
-        nano: int,
-        spendings: Sequence[Spending],
-    ) -> None:
-        self.target = target
-        self.guard = guard
-        self.time_ms = time_ms
-        self.tokens = tokens
-        self.nano = nano
-        self.spendings = spendings
+    target: Target
+    guard: Guard
+    time_ms: int
+    tokens: int
+    nano: int
+    spendings: Sequence[Spending]
 
     def take(self) -> None:
         """Take it."""
@@ -60,40 +51,38 @@ class Visit:
             spending.reserved -= self.nano
 
 
-class Reservation:
+class Reservation(Struct, eq=False):
     """All that one request holds."""
 
-    __slots__ = ("_ask", "_concurrency", "_tokens", "answer_limited", "broken", "guard", "time_ms", "visits")
-
-    def __init__(self, guard: Guard, time_ms: int) -> None:
-        self.guard = guard
-        self.time_ms = time_ms
-        self._tokens = 0
-        self._concurrency: Sequence[ConcurrencyMeter] = ()
-        self._ask: Ask | None = None
-        self.visits: Sequence[Visit] = ()
-        self.broken: Sequence[Visit] = ()
-        """Attempts that gave no answer, and may have cost something: their money is held."""
-        self.answer_limited = False
-        """Whether the length of its answer was set here."""
+    guard: Guard
+    time_ms: int
+    tokens: int = 0
+    concurrency: Sequence[ConcurrencyMeter] = ()
+    known: Ask | None = None
+    """What it asks for, once somebody wanted to know."""
+    visits: Sequence[Visit] = ()
+    broken: Sequence[Visit] = ()
+    """Attempts that gave no answer, and may have cost something: their money is held."""
+    answer_limited: bool = False
+    """Whether the length of its answer was set here."""
 
     def ask(self, exchange: Exchange) -> Ask:
         """Return what the request asks for, worked out once."""
-        ask = self._ask
+        ask = self.known
         if ask is None:
-            ask = self._ask = ask_of(exchange.fields, exchange.request.body)
+            ask = self.known = ask_of(exchange.fields, exchange.request.body)
         return ask
 
     def take(self, tokens: int) -> None:
-        """Take what the caller's limits count."""
-        guard, time_ms = self.guard, self.time_ms
-        self._tokens, self._concurrency = tokens, guard.concurrency
+        """Take what the caller's limits count, right after there was found to be room."""
+        guard = self.guard
+        self.tokens, self.concurrency = tokens, guard.concurrency
         for rate in guard.requests:
-            rate.settled.add(time_ms, 1)
+            rate.settled.add_now(1)
         for one in guard.concurrency:
             one.count += 1
         for rate in guard.tokens:
-            rate.reserved.add(time_ms, tokens)
+            rate.reserved.add_now(tokens)
 
     def visit(self, visit: Visit) -> None:
         """Take what a target's limits count, and the money."""
@@ -113,11 +102,11 @@ class Reservation:
 
     def release(self) -> None:
         """Give back everything but the request's own count, as it came; twice does no harm."""
-        for one in self._concurrency:
+        for one in self.concurrency:
             one.count -= 1
         for rate in self.guard.tokens:
-            rate.reserved.add(self.time_ms, -self._tokens)
-        self._concurrency, self._tokens = (), 0
+            rate.reserved.add(self.time_ms, -self.tokens)
+        self.concurrency, self.tokens = (), 0
         for visit in self.visits:
             if visit.guard is not NO_GUARD:
                 visit.give_back()

@@ -76,6 +76,11 @@ class Slots:
             return
         self.total += amount
 
+    def add_now(self, amount: int) -> None:
+        """Count something that comes at the time that was last asked for."""
+        self._counts[self._head] += amount
+        self.total += amount
+
     def frees_ms(self, amount: int) -> int:
         """Return when so much of what counts will have left, if nothing more comes."""
         for slot in sorted(self._counts):
