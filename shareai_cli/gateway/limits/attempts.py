@@ -51,7 +51,7 @@ class Attempts:
             return None
         if held is None:
             held = limiter.hold(exchange)
-        now_ms = limiter.now(exchange.time_ms)
+        now_ms = limiter.newest_ms
         tokens = held.ask(exchange).tokens(guard.least_tokens) if guard.tokens else 0
         if guard is not NO_GUARD and not guard.has_room(now_ms, tokens):
             return refusal_of(guard, now_ms, tokens)

@@ -138,12 +138,12 @@ class Limiter:
 
     def use(self) -> list[LimitUse]:
         """Tell how much of each limit is used now."""
-        now_ms = self.now(int(self._wall_clock() * 1000))
+        now_ms = self._now(int(self._wall_clock() * 1000))
         self._sweep(now_ms)
         return [meter.use(now_ms) for meter in self._book]
 
     def _questions(self, fresh: Iterable[Meter]) -> dict[Meter, UseQuestion]:
-        now_ms = self.now(int(self._wall_clock() * 1000))
+        now_ms = self._now(int(self._wall_clock() * 1000))
         return {one: one.question(now_ms) for one in fresh if not isinstance(one, ConcurrencyMeter)}
 
     def _enforce(self, fresh: Iterable[Meter]) -> None:
@@ -176,11 +176,20 @@ class Limiter:
 
         return handle
 
+    def _now(self, time_ms: int) -> int:
+        """Return the time at which something counts that came then: the latest one that was seen.
+
+        A clock that was set back is followed.
+        """
+        if time_ms > self._newest or self._newest - time_ms > LATE_MS:
+            self._newest = time_ms
+        return self._newest
+
     def _admit(self, exchange: Exchange) -> None:
         time_ms = exchange.time_ms
         if time_ms < self._newest:
             # It had to wait on its way: it counts as of now, here and in the accounts: time only grows.
-            exchange.time_ms = time_ms = self.now(time_ms)
+            exchange.time_ms = time_ms = self._now(time_ms)
         self._newest = time_ms
         if not 0 <= time_ms - self._swept_ms < SWEEP_MS:
             self._sweep(time_ms)
@@ -199,13 +208,9 @@ class Limiter:
 
     # -- what attempts ask
 
-    def now(self, time_ms: int) -> int:
-        """Return the time at which something counts that came then: the latest one that was seen.
-
-        A clock that was set back is followed.
-        """
-        if time_ms > self._newest or self._newest - time_ms > LATE_MS:
-            self._newest = time_ms
+    @property
+    def newest_ms(self) -> int:
+        """When the latest request came: attempts count as of then, however old their own request is."""
         return self._newest
 
     def held_by(self, exchange: Exchange) -> Reservation | None:

@@ -246,6 +246,26 @@ async def test_a_reservation_that_is_never_settled_ends_after_an_hour() -> None:
         assert uses[KEY.label, "budget_total"].used == ANSWER[2]
 
 
+async def test_a_request_that_waits_for_long_is_no_clock_that_was_set_back() -> None:
+    """Its next target is asked now, and counts as of now."""
+    go_on = asyncio.Event()
+    limits = {KEY: rate(5), Subject("target", "b/m"): rate(1, "hour")}
+    async with (
+        FaultUpstream([status(500).stall(until=go_on)]) as a,
+        FaultUpstream() as b,
+        Gate({"a": a, "b": b}, routes={"chat": ["a/m", "b/m"]}, limits=limits) as gate,
+    ):
+        slow = begun(gate.ask())
+        await until(lambda: a.completions)
+        gate.clock.forward(100)
+        assert (await gate.ask("b/m")).status == 200
+        go_on.set()
+        assert (await slow).status == 503
+        uses = by_name(gate.gateway.limiter.use())
+        assert uses["target/b/m", "requests_per_hour"].used == 1
+        assert uses[KEY.label, "requests_per_minute"].used == 1
+
+
 async def test_limits_change_while_requests_are_under_way() -> None:
     """A raised limit keeps what it has counted, a new one counts what ends, none leaves a trace."""
     go_on = asyncio.Event()
