@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from shareai_cli.types import WrittenLimits
+
 DRILL_HEADER: Final = "X-ShareAI-Drill"
 """Carries a scenario's token; means nothing without one, and is never sent on."""
 
@@ -51,6 +53,8 @@ class ScenarioWanted(Struct, frozen=True):
     keys: tuple[str, ...] = ()
     """Fingerprints: of providers that have one of these keys, it is the only one that is used."""
     deadlines: Deadlines = Deadlines()
+    limits: WrittenLimits = {}
+    """What the scenario's key is limited to, as a person writes it."""
 
 
 class Scenario(Struct, frozen=True):

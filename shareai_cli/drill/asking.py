@@ -21,7 +21,7 @@ from shareai_cli.wire.sse import EventSplitter, data_of
 MOST_BYTES: Final = 4 << 20
 LONGEST_ERROR: Final = 300
 
-_LIMITS: Final = "x-ratelimit-"
+_TOLD: Final = ("x-ratelimit-", "x-should-retry")
 
 
 class _Message(Struct):
@@ -117,7 +117,7 @@ class _Taking:
             target=headers.get("x-shareai-target", "")[:512],
             cache=headers.get("x-shareai-cache", "")[:16],
             retry_after=_number(headers.get("retry-after")),
-            headers={name: value[:64] for name, value in headers.items() if name.startswith(_LIMITS)},
+            headers={name: value[:64] for name, value in headers.items() if name.startswith(_TOLD)},
         )
 
     async def body(self, response: httpx.Response) -> None:

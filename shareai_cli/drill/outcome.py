@@ -61,7 +61,7 @@ class Asked(Struct, frozen=True):
     """`x-shareai-cache`."""
     retry_after: float | None = None
     headers: dict[str, str] = {}
-    """Those that tell of limits."""
+    """Those that tell of limits, and whether to try again."""
     first_seconds: float | None = None
     """To the first text of a stream, or the first thought."""
     seconds: float = 0.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from shareai_cli.drill import answers, cache, cost, failover
+from shareai_cli.drill import answers, cache, cost, failover, limits
 from shareai_cli.drill.case import Case
 from shareai_cli.drill.cost import Prices
 from shareai_cli.drill_types import CHECKS, CheckName, DrillSubjects
@@ -56,8 +56,9 @@ def cases_of(
         "failover": lambda: failover.cases(subjects),
         "cost": lambda: cost.cases(subjects, prices),
         "cache": lambda: cache.cases(subjects),
+        "limits": lambda: limits.cases(subjects),
     }
-    wanted = [check for check in CHECKS if check in makers and (not only or check in only)]
+    wanted = [check for check in CHECKS if not only or check in only]
     return [case for _ in range(repeat) for check in wanted for case in makers[check]()]
 
 

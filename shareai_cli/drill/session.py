@@ -18,7 +18,7 @@ from shareai_cli.drill.asking import Asker
 from shareai_cli.drill.outcome import Asked
 from shareai_cli.drill_types import Deadlines, Fault, ScenarioWanted
 from shareai_cli.errors import ShareAIError, UsageError
-from shareai_cli.types import RequestRow, UsageReport
+from shareai_cli.types import RequestRow, UsageReport, WrittenLimits
 
 PROMPT: Final = "Reply with one word: pong"
 LONGEST_ANSWER: Final = 512
@@ -82,12 +82,13 @@ class Session:
         *,
         faults: Sequence[Fault] = (),
         keys: Sequence[str] = (),
+        limits: WrittenLimits | None = None,
         drill: str | None = None,
     ) -> AsyncIterator[Scene]:
         """Yield what asks within a scenario of this drill, or of another one that was begun."""
         drill = drill or self._drills[0]
         deadlines = self.options.deadlines
-        wanted = ScenarioWanted(route, tuple(faults), tuple(keys), deadlines)
+        wanted = ScenarioWanted(route, tuple(faults), tuple(keys), deadlines, limits or {})
         made = await self.call(self._admin.add_scenario, drill, wanted)
         asker = Asker(self._http, self._base_url, made, deadlines.answer + 5)
         try:

@@ -19,6 +19,7 @@ from shareai_cli.gateway.drills import Drills, Surroundings
 from shareai_cli.gateway.exchange import JSON_TYPE, Exchange, Handler, Replying
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.limits import Attempts, Warned
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
 from shareai_cli.gateway.path import Makers, compose
 from shareai_cli.gateway.permission import may_use, not_allowed
@@ -27,7 +28,7 @@ from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Observe, Recorder, request_id
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
-from shareai_cli.ledger import Ledger, Replies, RequestIds
+from shareai_cli.ledger import Closed, Ledger, Replies, RequestIds
 from shareai_cli.types import NODE, Caller, Clock, Limits, LimitUse, Subject, WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.refusal import refusal
@@ -59,6 +60,7 @@ class Gateway:
         chance: Callable[[], float] = random.random,
         replies: Replies | None = None,
         limits: Mapping[Subject, Limits] | None = None,
+        warned: Warned | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
         makers: Makers | None = None,
@@ -86,7 +88,11 @@ class Gateway:
         self._clock = clock
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
+        self._observe = observe
         self._recorder = Recorder(ledger, clock, observe)
+        self.limiter = makers.limiter(ledger, warned=warned, wall_clock=wall_clock)
+        self.limiter.begin(limits or {})
+        self._attempts = Attempts(self.limiter, ledger.costs)
         self.cache = makers.cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
         self.cache.take_up(settings.routes)
         self._failover = makers.failover(self.current, Upstream(clock, wall_clock), self.health, clock)
@@ -99,7 +105,11 @@ class Gateway:
     def _compose(self) -> Handler:
         """Return the whole path of a request."""
         self.current.heed_preferences(self.keys.have_preferences)
-        return compose(self._recorder, self.keys, self.current, self.cache, self._failover)
+        limiter = self.limiter
+        self._recorder.observe = self._settle if limiter.is_on else self._observe
+        return compose(
+            self._recorder, self.keys, self.current, limiter, self._attempts, self.cache, self._failover
+        )
 
     def _as_it_is(self) -> Surroundings:
         """Return what a drill's scenario takes from this gateway."""
@@ -143,14 +153,25 @@ class Gateway:
     def replace_keys(self, callers: Mapping[bytes, Caller]) -> None:
         """Take up a changed set of keys; requests that are under way end as they began."""
         self.keys.replace(callers)
+        self.limiter.forget_callers()
         self._path = self._compose()
 
     async def replace_limits(self, limits: Mapping[Subject, Limits]) -> None:
-        """Take up changed limits."""
+        """Take up changed limits; new ones hold once it is known what was used before.
+
+        Raises `LedgerUnavailable`; then they hold all the same, without what came before.
+        """
+        fresh = self.limiter.take_up(limits)
+        self._path = self._compose()
+        await self.limiter.look_back(fresh)
 
     def limit_use(self) -> Sequence[LimitUse]:
         """Tell how much of each limit is used now."""
-        return ()
+        return self.limiter.use()
+
+    def _settle(self, entry: Closed) -> None:
+        self.limiter.settle(entry)
+        self._observe(entry)
 
     async def replace(self, settings: Settings) -> None:
         """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""

@@ -1,7 +1,7 @@
 """The accounts: a journal on the request's path, a database behind it, and reports over that."""
 
 from shareai_cli.ledger.audit import list_audit, verify_audit
-from shareai_cli.ledger.costs import Prices
+from shareai_cli.ledger.costs import Costs, PricedTarget, Prices, broken_targets
 from shareai_cli.ledger.drills import keep_drill, list_drills
 from shareai_cli.ledger.entries import (
     Closed,
@@ -18,17 +18,25 @@ from shareai_cli.ledger.report import drill_report, usage_report
 from shareai_cli.ledger.requests import find, number_of, recent, row_under_way
 from shareai_cli.ledger.since import parse_since, parse_until
 from shareai_cli.ledger.store import Store
+from shareai_cli.ledger.use import NO_PAST_USE, PastUse, UseQuestion, UseSum
 
 __all__ = [
+    "NO_PAST_USE",
     "Closed",
+    "Costs",
     "KeptReply",
     "Ledger",
     "LedgerState",
     "Opened",
+    "PastUse",
+    "PricedTarget",
     "Prices",
     "Replies",
     "RequestIds",
     "Store",
+    "UseQuestion",
+    "UseSum",
+    "broken_targets",
     "drill_id",
     "drill_report",
     "find",

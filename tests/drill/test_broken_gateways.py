@@ -13,13 +13,20 @@ from shareai_cli.config import CacheSettings
 from shareai_cli.drill.failover import FAULTS
 from shareai_cli.drill.outcome import Verdict
 from shareai_cli.drill_types import CheckName
+from shareai_cli.gateway.limits import Limiter
 from shareai_cli.gateway.path import Makers
 from shareai_cli.ledger import Closed, Ledger
 from shareai_cli.types import Usage
 from tests.support.behaviours import Behaviour, Received, chat, status, stream
 from tests.support.broken_parts import (
+    AbsentLimiter,
     Books,
     CarelessCache,
+    ForgetfulLimiter,
+    GenerousLimiter,
+    LateLimiter,
+    SilentLimiter,
+    SpendingLimiter,
     WastefulCache,
     forgetful,
     handling,
@@ -44,6 +51,13 @@ ALL, REST, BACK, LAST = (
     "rests as told by Retry-After",
     "comes back after its probe",
     "all but the last fail",
+)
+
+BURST, TOO_LONG, AT_ONCE, BUDGET = (
+    "a burst",
+    "too many tokens",
+    "requests at once",
+    "a budget that is spent",
 )
 
 
@@ -177,6 +191,24 @@ async def test_a_cache_that_is_keyed_wrongly_or_keeps_nothing_is_found(
     """One that takes different requests for equal, and one that takes equal ones for different."""
     found = await failed_with(tmp_path, "cache", makers=Makers(cache=cache), cache=CacheSettings(60.0))
     assert found == failing
+
+
+@pytest.mark.parametrize(
+    "limiter, failing",
+    [
+        (AbsentLimiter, {BURST, TOO_LONG, AT_ONCE, BUDGET}),
+        (GenerousLimiter, {BURST, AT_ONCE, BUDGET}),
+        (ForgetfulLimiter, {AT_ONCE}),
+        (SpendingLimiter, {BUDGET}),
+        (SilentLimiter, {BURST, AT_ONCE}),
+        (LateLimiter, {BURST, TOO_LONG}),
+    ],
+)
+async def test_limits_that_are_not_kept_are_found(
+    tmp_path: Path, limiter: type[Limiter], failing: set[str]
+) -> None:
+    """Not at all, one too many, never given back, without budgets, without a word, or too late."""
+    assert await failed_with(tmp_path, "limits", makers=Makers(limiter=limiter)) >= failing
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.support.terminal import terminal
 from tests.support.upstream import FaultUpstream
 
 MODEL = "gpt-4o-mini"
-ALL = {"answers", "failover", "cost", "cache"}
+ALL = {"answers", "failover", "cost", "cache", "limits"}
 
 
 def priced(*base_urls: str) -> str:
@@ -147,9 +147,13 @@ async def test_a_part_of_it_can_be_chosen(tmp_path: Path) -> None:
             ("answers", "p2/gpt-4o", "streamed"),
             ("cost", "p2/gpt-4o", "tokens and cost"),
             ("cost", "all of them", "the usage report"),
+            ("limits", "p2/gpt-4o", "a burst"),
+            ("limits", "p2/gpt-4o", "too many tokens"),
+            ("limits", "p2/gpt-4o", "requests at once"),
+            ("limits", "budget", "a budget that is spent"),
         ]
-        assert subjects == [part[0], part[1], part[2], part[3]] * 2
-        assert (a.completions, len(b.completions)) == ([], 6)
+        assert subjects == part * 2
+        assert (a.completions, len(b.completions)) == ([], 10)
         code, told = await run(gateway, "chat", "--yes", "--only", "cache")
         assert code == 0
         assert told["counts"] == {"passed": 4, "failed": 0, "blocked": 0, "skipped": 0}

@@ -24,8 +24,9 @@ from shareai_cli.ledger.drills import MOST
 from shareai_cli.ledger.frames import decode_closed, decode_opened, frame
 from shareai_cli.ledger.journal import file_of
 from shareai_cli.ledger.names import latest_request_ids
+from shareai_cli.ledger.use import UseQuestion, past_use
 from shareai_cli.paths import Paths
-from shareai_cli.types import Grouping
+from shareai_cli.types import Grouping, Subject
 from tests.ledger.making import CLOSED, NOW_MS, OPENED, closed, open_ledger, opened, query, record, recorded
 
 DRILL = 100
@@ -71,6 +72,16 @@ def test_a_drill_has_a_report_of_its_own(paths: Paths) -> None:
     assert (report.total.requests, report.total.cost_nano_usd) == (3, 135)
     assert [(row.name, row.requests) for row in report.rows] == [("alpha/m", 3)]
     assert drill_report(paths, DRILL + 1).total.requests == 0
+
+
+@pytest.mark.parametrize("slot_ms", [60_000, 3_600_000])
+def test_limits_do_not_count_what_a_drill_has_used(paths: Paths, slot_ms: int) -> None:
+    """Of whatever scope, by whole hours and by less."""
+    keep(paths)
+    subjects = (Subject("organization"), Subject("key", "k", (7,)), Subject("target", "alpha/m"))
+    questions = [UseQuestion(subject, 0, slot_ms) for subject in subjects]
+    found = past_use(paths.database, questions, tuple)
+    assert [sum(one.requests for one in found.sums[question]) for question in questions] == [2, 2, 2]
 
 
 def test_a_drill_that_a_killed_process_leaves_is_marked_too(paths: Paths) -> None:

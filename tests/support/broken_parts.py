@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
-from shareai_cli.errors import NoTargetLeft
+from shareai_cli.errors import NoTargetLeft, RateLimited
 from shareai_cli.gateway.body import decode_fields, raw_string
 from shareai_cli.gateway.cache import Cache
 from shareai_cli.gateway.current import Current
 from shareai_cli.gateway.exchange import Choice, Exchange, Handler, Reply, Replying
 from shareai_cli.gateway.failover import Failover
 from shareai_cli.gateway.health import Health
-from shareai_cli.gateway.path import Makers
+from shareai_cli.gateway.limits import Limiter
+from shareai_cli.gateway.path import End, Makers
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.gateway.verdict import Effect, Verdict
 from shareai_cli.ledger import Closed, Ledger, Opened
-from shareai_cli.types import Clock, Target
+from shareai_cli.types import Clock, Limits, Subject, Target
 from shareai_cli.wire.message import PushedBody, Writer
 
 
@@ -43,9 +44,9 @@ class Rerouted:
 def rerouting(change: Callable[[list[Target]], list[Target]]) -> Makers:
     """Return what makes a failover that tries other targets than it should."""
 
-    def make(current: Current, upstream: Upstream, health: Health, clock: Clock) -> Handler:
+    def make(current: Current, upstream: Upstream, health: Health, clock: Clock) -> End:
         surroundings: Any = Rerouted(current, change)
-        return Failover(surroundings, upstream, health, RetryBudget(clock), clock).handle
+        return Failover(surroundings, upstream, health, RetryBudget(clock), clock)
 
     return Makers(failover=make)
 
@@ -73,8 +74,8 @@ def noting(note: Callable[[Verdict], Verdict | None]) -> Makers:
         def key_standing(self, target: Target, key: str) -> Any:
             return self._true.key_standing(target, key)
 
-    def make(current: Current, upstream: Upstream, health: Health, clock: Clock) -> Handler:
-        return Failover(current, upstream, Misled(health, clock), RetryBudget(clock), clock).handle
+    def make(current: Current, upstream: Upstream, health: Health, clock: Clock) -> End:
+        return Failover(current, upstream, Misled(health, clock), RetryBudget(clock), clock)
 
     return Makers(failover=make)
 
@@ -92,8 +93,14 @@ def unforgiving() -> Makers:
 def handling(around: Callable[[Handler], Handler]) -> Makers:
     """Return what makes a failover with something put around it."""
 
-    def make(current: Current, upstream: Upstream, health: Health, clock: Clock) -> Handler:
-        return around(Failover(current, upstream, health, RetryBudget(clock), clock).handle)
+    class Surrounded:
+        allowance = None
+
+        def __init__(self, end: End) -> None:
+            self.handle = around(end.handle)
+
+    def make(current: Current, upstream: Upstream, health: Health, clock: Clock) -> Any:
+        return Surrounded(Failover(current, upstream, health, RetryBudget(clock), clock))
 
     return Makers(failover=make)
 
@@ -188,6 +195,7 @@ class Books:
         self.salt = ledger.salt
         self.store = ledger.store
         self.newest_request = ledger.newest_request
+        self.costs = ledger.costs
 
     def opened(self, entry: Opened) -> None:
         """Write nothing: the end of a request says all of it again."""
@@ -199,3 +207,67 @@ class Books:
 
     def state(self) -> Any:
         return self._ledger.state()
+
+    async def settled(self) -> None:
+        await self._ledger.settled()
+
+
+class AbsentLimiter(Limiter):
+    """Limits nothing."""
+
+    is_on = False
+    limits_attempts = False
+
+
+class GenerousLimiter(Limiter):
+    """Lets one request more come than it should, of whatever kind."""
+
+    def begin(self, limits: Mapping[Subject, Limits]) -> None:
+        super().begin({subject: _one_more(one) for subject, one in limits.items()})
+
+
+class ForgetfulLimiter(Limiter):
+    """Takes for under way what has ended."""
+
+    def settle(self, entry: Closed) -> None:
+        """Settle nothing."""
+
+
+class SpendingLimiter(Limiter):
+    """Keeps no budget."""
+
+    limits_attempts = False
+
+
+class SilentLimiter(Limiter):
+    """Refuses without a word of when to come back."""
+
+    def stage(self, inner: Handler) -> Handler:
+        stage = super().stage(inner)
+
+        def handle(exchange: Exchange) -> Replying:
+            try:
+                return stage(exchange)
+            except RateLimited as error:
+                raise RateLimited(error.message) from None
+
+        return handle
+
+
+class LateLimiter(Limiter):
+    """Refuses only once a target was asked."""
+
+    def stage(self, inner: Handler) -> Handler:
+        async def handle(exchange: Exchange) -> Reply:
+            reply = await inner(exchange)
+            self._admit(exchange)
+            return reply
+
+        return handle
+
+
+def _one_more(limits: Limits) -> Limits:
+    return Limits(
+        rates=tuple(replace(one, most=one.most + 1) for one in limits.rates),
+        concurrent=None if limits.concurrent is None else limits.concurrent + 1,
+    )

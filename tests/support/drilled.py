@@ -18,6 +18,9 @@ from typing import Any, cast
 
 import httpx
 
+from shareai_cli.catalog.facts import KnownModel
+from shareai_cli.catalog.listing import ModelFacts
+from shareai_cli.catalog.prices import TokenPrice
 from shareai_cli.client import GatewayAddress, HttpAdmin
 from shareai_cli.config import (
     CacheSettings,
@@ -41,6 +44,7 @@ from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.path import Makers
 from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.route_explainer import RouteExplainer
+from shareai_cli.gateway.strategies.candidates import NoFacts
 from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.paths import find_paths
 from shareai_cli.secrets import Secret, SecretReference
@@ -63,6 +67,13 @@ class FlatPrices:
     def cost_nano(self, price_as: str, model: str, usage: Usage, time_ms: int) -> int | None:
         tokens = usage.prompt + usage.cached + usage.cache_write + usage.completion + usage.reasoning
         return tokens * self._nano
+
+
+class FlatFacts(NoFacts):
+    """Knows what `FlatPrices` says, and nothing else."""
+
+    def look_up(self, price_as: str, model: str, told: ModelFacts) -> KnownModel:
+        return KnownModel(price=TokenPrice(10**9, 10**9)) if price_as else KnownModel()
 
 
 class Silent:
@@ -137,6 +148,7 @@ class Drilled:
             make_pool=self.make_pool,
             catalogue=lambda name: (),
             observe=self.observed.append,
+            facts=FlatFacts(),
             makers=self._makers,
         )
         administration = Administration(ledger, Replies(self._paths.replies))

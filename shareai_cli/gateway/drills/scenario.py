@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from shareai_cli.config import Settings
+from shareai_cli.config.limits import read_limits
 from shareai_cli.drill_types import ScenarioWanted
 from shareai_cli.gateway.auth import Keys
 from shareai_cli.gateway.current import Current
@@ -17,18 +18,22 @@ from shareai_cli.gateway.endpoints import Endpoint, Endpoints
 from shareai_cli.gateway.exchange import Exchange, Replying
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health, Standing
+from shareai_cli.gateway.limits import Attempts
 from shareai_cli.gateway.models import ModelDirectory
 from shareai_cli.gateway.path import Makers, compose
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Recorder
 from shareai_cli.gateway.strategies.candidates import Facts
-from shareai_cli.ledger import Closed, Ledger, Opened, RequestIds
-from shareai_cli.types import Caller, Clock, Target, WallClock
+from shareai_cli.ledger import NO_PAST_USE, Closed, Ledger, Opened, PastUse, RequestIds, UseQuestion
+from shareai_cli.types import Caller, Clock, Subject, Target, WallClock
 from shareai_cli.wire.message import Request
 
 CALLER = Caller(0, "drill", "drill")
 """Who presents a scenario's key; in the accounts it is nobody's."""
+
+SUBJECT = Subject("key", CALLER.key_name, (CALLER.key_id,))
+"""Whom a scenario's limits stand on."""
 
 
 class Surroundings(Struct, frozen=True):
@@ -54,6 +59,7 @@ class MarkedLedger:
         self._ledger = ledger
         self._drill = drill
         self.salt = ledger.salt
+        self.costs = ledger.costs
 
     def opened(self, entry: Opened) -> None:
         """See `Ledger`."""
@@ -62,6 +68,14 @@ class MarkedLedger:
     def closed(self, entry: Closed) -> None:
         """See `Ledger`."""
         self._ledger.closed(replace(entry, drill=self._drill))
+
+    def past_use(self, questions: Collection[UseQuestion], ended: Callable[[], Collection[int]]) -> PastUse:
+        """Tell that nothing was used before a scenario."""
+        return NO_PAST_USE
+
+    async def settled(self) -> None:
+        """See `Ledger`."""
+        await self._ledger.settled()
 
 
 class ScenarioPath:
@@ -95,11 +109,16 @@ class ScenarioPath:
         upstream = DrillUpstream(wanted.faults, wanted.deadlines, failing, clock, around.wall_clock)
         self._cache = around.makers.cache(around.ledger.salt, wall_clock=around.wall_clock)
         self._cache.take_up(routes)
-        self._recorder = Recorder(MarkedLedger(around.ledger, drill), clock, lambda entry: None)
+        ledger = MarkedLedger(around.ledger, drill)
+        limiter = around.makers.limiter(ledger, wall_clock=around.wall_clock)
+        limiter.begin({SUBJECT: read_limits(wanted.limits)})
+        self._recorder = Recorder(ledger, clock, limiter.settle)
         self._path = compose(
             self._recorder,
             Keys({key: CALLER}, around.wall_clock),
             self._current,
+            limiter,
+            Attempts(limiter, ledger.costs),
             self._cache,
             around.makers.failover(self._current, upstream, health, clock),
         )
