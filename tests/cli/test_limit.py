@@ -85,7 +85,7 @@ def test_limits_are_taken_away_one_by_one_or_all_at_once(subject: str) -> None:
         (("team", "remove", "default", "--yes"), "always exists"),
         (("team", "remove", "dev", "--yes"), "key revoke ci"),
         (("key", "create", "x", "--team", "dve"), "Did you mean 'dev'?"),
-        (("key", "create", "x", "--team", "ops"), "shareai team create ops"),
+        (("key", "create", "x", "--team", "ops"), "shareai team create NAME"),
         (("key", "create", "x", "--prefer", "mine"), "It takes own or cloud."),
         (("key", "create", "x", "--limit", "requests_per_day=1", "--limit", "requests_per_day=1"), "twice"),
         (("key", "set", "ci"), "What is to be changed?"),
