@@ -131,7 +131,7 @@ def _written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-_SECTIONS = ("server", "network", "providers", "routes", "local")
+_SECTIONS = ("server", "network", "providers", "routes", "local", "limits")
 
 
 def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:

@@ -38,7 +38,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
 
         print_json({"running": True, **msgspec.to_builtins(found)})
     else:
-        _print(found)
+        print_status(found)
     broken = any(model.problem for model in found.local_models)
     if broken or found.config_problem or found.node_problem or found.ledger_problem:
         raise typer.Exit(ExitCode.PARTLY)
@@ -57,7 +57,8 @@ def find_status(paths: Paths) -> Status | None:
         gateway.close()
 
 
-def _print(found: Status) -> None:
+def print_status(found: Status) -> None:
+    """Print what the gateway says, for a person."""
     print_line(f"Gateway       {found.base_url}  (version {found.version}, process {found.pid})")
     print_line(
         f"Requests      {found.requests} since its start {_age(found.uptime_seconds)} ago, "

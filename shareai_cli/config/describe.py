@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from shareai_cli.config.drills import NANO, write_time
 from shareai_cli.config.egress import Proxy
+from shareai_cli.config.limiting import SECTIONS
 from shareai_cli.config.limits import write_limits
 from shareai_cli.config.settings import (
     Conditions,
@@ -22,7 +23,7 @@ from shareai_cli.config.settings import (
     Settings,
 )
 from shareai_cli.secrets import MASK, SecretReference
-from shareai_cli.types import LocalModel
+from shareai_cli.types import Limits, LocalModel, Subject
 
 _ABSENT: Final = object()
 
@@ -41,7 +42,7 @@ def describe(settings: Settings) -> dict[str, Any]:
             "context": settings.local.context,
             "threads": settings.local.threads,
         },
-        "limits": {subject.label: write_limits(one) for subject, one in settings.limits.items()},
+        "limits": describe_limits(settings.limits),
         "drills": {name: describe_drill(one) for name, one in settings.drills.items()},
     }
 
@@ -101,6 +102,17 @@ def describe_provider(provider: ProviderSettings) -> dict[str, Any]:
         "proxy": _proxy(provider.egress.proxy),
         "ca_file": _ca_file(provider),
     }
+
+
+def describe_limits(limits: Mapping[Subject, Limits]) -> dict[str, Any]:
+    """Return limits as `[limits]` would write them."""
+    described: dict[str, Any] = {}
+    for subject, one in limits.items():
+        if subject.name:
+            described.setdefault(SECTIONS[subject.scope], {})[subject.name] = write_limits(one)
+        else:
+            described[subject.scope] = write_limits(one)
+    return described
 
 
 def describe_local_model(model: LocalModel) -> dict[str, Any]:

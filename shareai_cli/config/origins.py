@@ -17,7 +17,7 @@ from shareai_cli.config.settings import ProviderSettings, Settings
 
 Origin = Literal["file", "variable", "preset", "default"]
 
-_SECTIONS: Final = ("server", "network", "providers", "routes", "local")
+_SECTIONS: Final = ("server", "network", "providers", "routes", "local", "limits")
 _OF_PRESETS: Final = frozenset(
     {"preset", "base_url", "keys", "check", "key_style", "check_style", "price_as", "stream_usage"}
 )

@@ -7,12 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from shareai_cli.config.reading import shown as in_quotes
 from shareai_cli.errors import UsageError
 from shareai_cli.ledger.audit import append
 from shareai_cli.ledger.key_bounds import bounded, earlier, wider
 from shareai_cli.ledger.key_settings import (
     KEY_COLUMNS,
-    LONGEST_NAME,
     changed_settings,
     check_name,
     check_settings,
@@ -227,5 +227,5 @@ def named_key(connection: sqlite3.Connection, name: str) -> KeyInfo:
         rows = connection.execute("SELECT name FROM keys WHERE revoked_ms IS NULL").fetchall()
         near = nearest(name, [row[0] for row in rows])
         hint = f"Did you mean '{near}'?" if near else "'shareai key list' shows all keys."
-        raise UsageError(f"There is no valid key named '{name[:LONGEST_NAME]}'.", hint=hint)
+        raise UsageError(f"There is no valid key named {in_quotes(name)}.", hint=hint)
     return found

@@ -6,9 +6,10 @@ import sqlite3
 from typing import Final
 
 from shareai_cli.config.limits import changed_limits
+from shareai_cli.config.reading import shown
 from shareai_cli.errors import UsageError
 from shareai_cli.ledger.audit import append
-from shareai_cli.ledger.key_settings import LONGEST_NAME, check_name, decode_limits, encode_limits
+from shareai_cli.ledger.key_settings import check_name, decode_limits, encode_limits
 from shareai_cli.nearest import nearest
 from shareai_cli.types import DEFAULT_TEAM, Actor, LimitChanges, TeamInfo, WrittenLimits
 
@@ -31,8 +32,8 @@ def find_team(connection: sqlite3.Connection, name: str) -> TeamInfo:
     row = connection.execute(query, (name,)).fetchone()
     if row is None:
         near = nearest(name, [team.name for team in list_teams(connection)])
-        hint = f"Did you mean '{near}'?" if near else f"shareai team create {name[:LONGEST_NAME]}"
-        raise UsageError(f"There is no team named '{name[:LONGEST_NAME]}'.", hint=hint)
+        hint = f"Did you mean '{near}'?" if near else "shareai team create NAME makes one."
+        raise UsageError(f"There is no team named {shown(name)}.", hint=hint)
     return _team(row)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from shareai_cli.ledger import Store
 from shareai_cli.paths import Paths
+from shareai_cli.types import KeyChanges
 from tests.support.commands import shareai
 
 
@@ -29,6 +31,12 @@ def test_limits_are_kept_where_their_subject_lives(paths: Paths) -> None:
     assert text.startswith("# mine\n[providers.openai]\n")
     assert text.count('requests_per_minute = 60\nbudget_per_month = "50 USD"') == 3
     assert "dev" not in text
+    shown = shareai("config", "show").out
+    assert '[limits.targets."openai/m"]\nrequests_per_minute = 60\nbudget_per_month = "50 USD"' in shown
+    origins = shareai("config", "show", "--origin").out
+    (line,) = (one for one in origins.splitlines() if one.startswith("limits.routes.chat.budget_per_month"))
+    place = text.splitlines().index("[limits.routes.chat]") + 3
+    assert line.split()[-3:] == ["config.toml,", "line", str(place)]
     lines = shareai("limit", "list").out.splitlines()
     assert len(lines) == 1 + 5 * 2
     assert "USD" in lines[2]
@@ -85,7 +93,7 @@ def test_limits_are_taken_away_one_by_one_or_all_at_once(subject: str) -> None:
         (("team", "remove", "default", "--yes"), "always exists"),
         (("team", "remove", "dev", "--yes"), "key revoke ci"),
         (("key", "create", "x", "--team", "dve"), "Did you mean 'dev'?"),
-        (("key", "create", "x", "--team", "ops"), "shareai team create ops"),
+        (("key", "create", "x", "--team", "ops"), "shareai team create NAME"),
         (("key", "create", "x", "--prefer", "mine"), "It takes own or cloud."),
         (("key", "create", "x", "--limit", "requests_per_day=1", "--limit", "requests_per_day=1"), "twice"),
         (("key", "set", "ci"), "What is to be changed?"),
@@ -121,6 +129,18 @@ def test_a_team_is_listed_shown_and_removed() -> None:
     shareai("key", "revoke", "ci", "--yes")
     assert shareai("team", "remove", "dev", "--yes", "--json").json["removed"]["name"] == "dev"
     assert [one["name"] for one in shareai("team", "list", "--json").json["teams"]] == ["default"]
+
+
+def test_revoking_a_key_names_those_that_end_with_it(paths: Paths) -> None:
+    """Whoever is asked knows how many; what is printed afterwards tells which."""
+    shareai("key", "create", "ci", "--may-mint")
+    store = Store(paths.database)
+    (caller,) = store.active_keys().values()
+    for name in ("job-1", "job-2"):
+        store.mint_key(caller, name, name.encode().ljust(32), KeyChanges())
+    store.close()
+    assert shareai("key", "revoke", "job-1", "--yes").out.endswith("is revoked.\n")
+    assert "and with it: job-2." in shareai("key", "revoke", "ci", "--yes").out
 
 
 def test_a_key_is_made_and_changed() -> None:

@@ -8,9 +8,28 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from shareai_cli.cli.status import print_status
+from shareai_cli.client import Status
 from shareai_cli.gateway.fleet import demo_model
+from shareai_cli.types import LimitUse
 from tests.support.served import RunningGateway
+
+
+def test_what_is_used_of_limits_is_in_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Requests and tokens as they are, money in dollars, what is under way apart; none where nothing is."""
+    quiet = Status("1", 1, "http://x/v1", 1.0, 0, 0, 0, 0, "/c.toml", None, (), (), (), None, (), None, 0)
+    print_status(quiet)
+    assert "LIMIT" not in capsys.readouterr().out
+    used = (
+        LimitUse("team/dev", "requests_per_minute", 1000, 999, resets_ms=None),
+        LimitUse("key/ci", "budget_per_month", 50 * 10**9, 1_234_567_890, reserved=10**7),
+    )
+    print_status(replace(quiet, limits=used))
+    *_, requests, money = capsys.readouterr().out.splitlines()
+    assert requests.split() == ["team/dev", "requests_per_minute", "999", "1,000", "-", "-"]
+    assert money.split() == ["key/ci", "budget_per_month", "$1.2346", "$50.0000", "$0.0100", "-"]
 
 
 @pytest.fixture

@@ -207,8 +207,8 @@ def test_limits_are_declared_in_the_file() -> None:
     }
     assert describe(settings)["limits"] == {
         "organization": {"budget_per_month": "50 USD"},
-        "route/chat": {"requests_per_minute": 60},
-        "target/node/org/x": {"concurrent_requests": 1},
+        "routes": {"chat": {"requests_per_minute": 60}},
+        "targets": {"node/org/x": {"concurrent_requests": 1}},
     }
 
 

@@ -55,7 +55,10 @@ async def test_teams_and_limits_are_declared_while_a_gateway_runs(tmp_path: Path
             assert await limits_of(gateway) == expected
             async with admin_of(gateway) as admin:
                 declared = (await admin.get("/config")).json()["limits"]
-            assert declared == {name: expected[name] for name in ("organization", "route/chat")}
+            assert declared == {
+                "organization": expected["organization"],
+                "routes": {"chat": expected["route/chat"]},
+            }
             rows = (await gateway.shareai("usage", "--by", "team", "--json")).json["rows"]
             assert [(row["name"], row["requests"]) for row in rows] == [("dev", 1)]
             told = (await gateway.shareai("audit", "list", "--json")).json["rows"]

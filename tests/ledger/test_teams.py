@@ -83,10 +83,13 @@ def test_a_team_with_keys_stays(store: Store) -> None:
 def test_a_key_is_of_a_team_that_there_is(store: Store) -> None:
     """Else the nearest is told, or how it is made; nothing is made."""
     store.create_team("dev", {})
-    for name, hint in (("dve", "Did you mean 'dev'?"), ("research", "shareai team create research")):
+    for name, hint in (("dve", "Did you mean 'dev'?"), ("research", "shareai team create NAME makes one.")):
         with pytest.raises(UsageError, match=f"no team named '{name}'") as refused:
             store.create_key("ci", b"a" * 32, KeySettings(name))
         assert refused.value.hint == hint
+    with pytest.raises(UsageError, match="no team") as refused:
+        store.remove_team("\x1b[31mdev")
+    assert refused.value.message.isprintable()
     store.remove_team("dev")
     with pytest.raises(UsageError, match="no team"):
         store.create_key("ci", b"a" * 32, KeySettings("dev"))

@@ -11,7 +11,7 @@ from shareai_cli.cli.commands import JsonOption
 from shareai_cli.cli.console import note, print_json, print_line
 from shareai_cli.cli.invocation import Invocation, invocation
 from shareai_cli.cli.key.creating import print_new
-from shareai_cli.cli.key.showing import ValidNameArgument
+from shareai_cli.cli.key.showing import ValidNameArgument, minted_from, names_in_words
 from shareai_cli.cli.times import day
 from shareai_cli.errors import UsageError
 
@@ -67,11 +67,14 @@ def revoke(
     if not yes:
         _ask_to_revoke(run, name)
     with open_admin(run.paths) as admin:
+        keys = admin.list_keys()
         revoked = admin.revoke_key(name)
+    minted = [one.name for one in minted_from(revoked, keys)]
     if as_json:
-        print_json({"revoked": revoked})
+        print_json({"revoked": revoked, "minted": minted})
     else:
-        print_line(f"Key {revoked.name} ({revoked.shown}) is revoked.")
+        also = f", and with it: {names_in_words(minted)}" if minted else ""
+        print_line(f"Key {revoked.name} ({revoked.shown}) is revoked{also}.")
 
 
 def _ask_to_revoke(run: Invocation, name: str) -> None:
@@ -79,10 +82,13 @@ def _ask_to_revoke(run: Invocation, name: str) -> None:
     from shareai_cli.cli.state import open_admin
 
     with open_admin(run.paths) as admin:  # and not while a person thinks: others wait for it
-        found = [one for one in admin.list_keys() if one.name == name and one.revoked_ms is None]
-    if found:
+        keys = admin.list_keys()
+    found = next((one for one in keys if one.name == name and one.revoked_ms is None), None)
+    if found is not None:
+        minted = [one.name for one in minted_from(found, keys)]
+        also = f" and those minted from it, {names_in_words(minted)}" if minted else ""
         agree(
             run,
-            f"Revoke the key {name} ({found[0].shown})? Whoever uses it is refused from then on.",
+            f"Revoke the key {name} ({found.shown}){also}? Whoever uses it is refused from then on.",
             yes=False,
         )

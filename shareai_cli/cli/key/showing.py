@@ -78,7 +78,7 @@ def print_key(key: KeyInfo, keys: Sequence[KeyInfo], *, as_json: bool) -> None:
     import msgspec
 
     names = {one.id: one.name for one in keys}
-    minted = [one.name for one in keys if one.parent == key.id and one.revoked_ms is None]
+    minted = [one.name for one in minted_from(key, keys)]
     if as_json:
         parent = names.get(key.parent) if key.parent is not None else None
         print_json({**msgspec.structs.asdict(key), "parent_name": parent, "minted": minted})
@@ -100,6 +100,22 @@ def print_key(key: KeyInfo, keys: Sequence[KeyInfo], *, as_json: bool) -> None:
     if key.parent is not None:
         rows.insert(2, ("Minted from", names.get(key.parent, "-")))
     if minted:
-        more = f" and {len(minted) - MOST_SHOWN} more" if len(minted) > MOST_SHOWN else ""
-        rows.append(("Minted from it", ", ".join(minted[:MOST_SHOWN]) + more))
+        rows.append(("Minted from it", names_in_words(minted)))
     print_table(("KEY", key.name), rows)
+
+
+def minted_from(key: KeyInfo, keys: Sequence[KeyInfo]) -> list[KeyInfo]:
+    """Return the valid keys that were minted from one, and from those."""
+    above = {key.id}
+    found: list[KeyInfo] = []
+    for one in keys:  # each is there behind the one that it was minted from
+        if one.parent in above:
+            above.add(one.id)
+            found += [one] if one.revoked_ms is None else []
+    return found
+
+
+def names_in_words(names: Sequence[str]) -> str:
+    """Return names in one line, as many as a person reads."""
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return ", ".join(names[:MOST_SHOWN]) + more
