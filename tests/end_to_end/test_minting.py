@@ -68,9 +68,13 @@ async def mistaken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mi
 
 async def test_a_minted_key_is_used_listed_and_ended(minter: Minter) -> None:
     """At once, like one that a person made; and the next one gets the name."""
-    made = await minter.mint("a/b c", allow=["chat"], expires="2h", limits={"budget_total": "1usd"})
+    made = await minter.mint("a/b c", allow=["chat"], expires="2h", limits={"soft_budget_total": "1usd"})
     assert (made["object"], made["name"], made["parent"], made["team"]) == ("key", "a/b c", "ci", "default")
-    assert (made["allow"], made["limits"], made["may_mint"]) == (["chat"], {"budget_total": "1 USD"}, False)
+    assert (made["allow"], made["limits"], made["may_mint"]) == (
+        ["chat"],
+        {"soft_budget_total": "1 USD"},
+        False,
+    )
     assert 7190 < made["expires_at"] - made["created"] <= 7200
     assert [await minter.status(made["key"], model) for model in ("chat", "p1/m1")] == [200, 403]
     listed = await minter.ask("GET")

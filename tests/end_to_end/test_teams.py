@@ -37,7 +37,7 @@ async def test_teams_and_limits_are_declared_while_a_gateway_runs(tmp_path: Path
         ) as gateway:
             for arguments in (
                 ("team", "create", "dev", "--limit", "requests_per_day=100"),
-                ("limit", "set", "team/dev", "budget_per_month=50 USD"),
+                ("limit", "set", "team/dev", "soft_budget_per_month=50 USD"),
                 ("limit", "set", "organization", "requests_per_day=1000"),
                 ("limit", "set", "route/chat", "tokens_per_day=100000"),
                 ("limit", "remove", "team/dev", "requests_per_day"),
@@ -50,7 +50,7 @@ async def test_teams_and_limits_are_declared_while_a_gateway_runs(tmp_path: Path
             expected = {
                 "organization": {"requests_per_day": 1000},
                 "route/chat": {"tokens_per_day": 100000},
-                "team/dev": {"budget_per_month": "50 USD"},
+                "team/dev": {"soft_budget_per_month": "50 USD"},
             }
             assert await limits_of(gateway) == expected
             async with admin_of(gateway) as admin:
