@@ -15,9 +15,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shareai_cli.errors import MalformedRequest
-from shareai_cli.llama.bindings import Sampling
+from shareai_cli.llama.batching.sampling import Sampling
 
 _Penalty = Annotated[float, Meta(ge=-2, le=2)]
+_Bias = Annotated[float, Meta(ge=-100, le=100)]
+_Token = Annotated[int, Meta(ge=0, le=0x7FFFFFFF)]
 _Stop = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
@@ -93,14 +95,18 @@ class ChatBody(Struct, frozen=True):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_k: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    typical_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Meta(ge=0.01, le=100)] | None = None
+    repetition_penalty: Annotated[float, Meta(ge=0.01, le=100)] | None = None
     frequency_penalty: _Penalty | None = None
     presence_penalty: _Penalty | None = None
     seed: int | None = None
     stop: _Stop | Annotated[list[_Stop], Meta(max_length=16)] | None = None
-    n: int | None = None
+    stop_token_ids: Annotated[list[_Token], Meta(max_length=64)] | None = None
+    n: Annotated[int, Meta(ge=1)] | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
-    logit_bias: dict[str, float] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logit_bias: Annotated[dict[str, _Bias], Meta(max_length=1024)] | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Meta(max_length=256)] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -138,16 +144,32 @@ class ChatBody(Struct, frozen=True):
             top_p=_or(self.top_p, default.top_p),
             top_k=self.top_k if self.top_k is not None else default.top_k,
             min_p=_or(self.min_p, default.min_p),
+            typical_p=_or(self.typical_p, default.typical_p),
+            repeat_penalty=_or(self.repeat_penalty or self.repetition_penalty, default.repeat_penalty),
             frequency_penalty=_or(self.frequency_penalty, 0.0),
             presence_penalty=_or(self.presence_penalty, 0.0),
+            logit_bias=self._biases(),
             seed=seed,
+            alternatives=(self.top_logprobs or 0) if self.logprobs else None,
         )
+
+    def _biases(self) -> tuple[tuple[int, float], ...]:
+        """Return the biases by the number of their token; `MalformedRequest` where a key is no number."""
+        biases = self.logit_bias or {}
+        wrong = next((key for key in biases if not _number.match(key)), None)
+        if wrong is not None:
+            raise MalformedRequest(
+                f"'logit_bias' has the key {wrong[:40]!r}, which is not the number of a token.",
+                param="logit_bias",
+            )
+        return tuple((int(key), value) for key, value in biases.items())
 
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
+_number = re.compile(r"\d{1,9}\Z", re.ASCII)
 _decoder = msgspec.json.Decoder(ChatBody)
 _place = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 _missing = re.compile(r"missing required field `(\w+)`")
@@ -183,12 +205,8 @@ def _explain(text: str) -> MalformedRequest:
 
 def _refuse_unsupported(chat: ChatBody) -> None:
     """Refuse what would be ignored in silence, to the client's surprise."""
-    if chat.n is not None and chat.n != 1:
-        raise _unsupported("n", "other than 1 is")
-    if chat.logprobs or chat.top_logprobs:
-        raise _unsupported("logprobs" if chat.logprobs else "top_logprobs")
-    if chat.logit_bias:
-        raise _unsupported("logit_bias")
+    if chat.top_logprobs is not None and not chat.logprobs:
+        raise MalformedRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
     if chat.response_format is not None and chat.response_format.type != "text":
         raise _unsupported("response_format", "other than text is")
     if chat.tool_choice not in (None, "auto", "none"):

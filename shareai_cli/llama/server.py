@@ -11,17 +11,18 @@ import msgspec
 
 from shareai_cli.errors import (
     ContextTooLong,
+    MalformedRequest,
     MethodNotAllowed,
     ShareAIError,
     UnknownModel,
     UnknownPath,
 )
+from shareai_cli.llama.batching.generation import Delta, GenerationRequest
 from shareai_cli.llama.bindings import Model
 from shareai_cli.llama.parameters import ChatBody, decode_chat
-from shareai_cli.llama.replies import Writer
-from shareai_cli.llama.scheduler import Delta, Finish, Generation, GenerationRequest, Scheduler
+from shareai_cli.llama.replies import ChatReply, Reply
+from shareai_cli.llama.scheduler import Generation, Scheduler
 from shareai_cli.llama.template import ChatTemplate
-from shareai_cli.llama.text import Call, ToolCallReader
 from shareai_cli.types import WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.process import check_secret
@@ -51,6 +52,7 @@ class ModelServer:
         self._model = model
         self._context_size = context_size
         self._scheduler = scheduler
+        self._slots = scheduler.load().slots
         self._authorization = b"Bearer " + secret.encode()
         self._wall_clock = wall_clock
         self._template = ChatTemplate(
@@ -78,12 +80,8 @@ class ModelServer:
         self._reader.shutdown(cancel_futures=True)
 
     def _health(self) -> Response:
-        state = {
-            "model": self._name,
-            "context": self._context_size,
-            "running": self._scheduler.running,
-            "waiting": self._scheduler.waiting,
-        }
+        load = msgspec.to_builtins(self._scheduler.load())
+        state = {"model": self._name, "context": self._context_size, **load}
         return Response(200, [_JSON], msgspec.json.encode(state))
 
     async def _chat(self, request: Request) -> Response:
@@ -95,21 +93,41 @@ class ModelServer:
         loop = asyncio.get_running_loop()
         wanted = await loop.run_in_executor(self._reader, self._understand, chat)
         generation = self._scheduler.submit(wanted)
-        writer = Writer(chat.model, int(self._wall_clock()))
-        tools = ToolCallReader() if chat.offered_tools else None
+        reply = ChatReply(
+            chat.model,
+            int(self._wall_clock()),
+            choices=wanted.choices,
+            tools=bool(chat.offered_tools),
+            logprobs=bool(chat.logprobs),
+            pieces=self._model.piece,
+        )
         try:
             if not chat.stream:
-                return await _whole(generation, writer, tools)
+                return await _whole(generation, reply)
             # The head waits for the first delta: what fails before it still has a status of its own.
             first = await anext(generation)
         except BaseException:
             generation.cancel()
             raise
-        events = EventStream(generation, first, writer, tools, include_usage=chat.include_usage)
+        events = EventStream(generation, first, reply, include_usage=chat.include_usage)
         return Response(200, [_EVENTS, (b"cache-control", b"no-cache")], events)
 
     def _understand(self, chat: ChatBody) -> GenerationRequest:
         """Return what to generate; `ContextTooLong` where the prompt leaves no room for a reply."""
+        choices = chat.n or 1
+        if choices > self._slots:
+            raise MalformedRequest(
+                f"The field 'n' is wrong: this model computes {self._slots} replies at a time.", param="n"
+            )
+        sampling = chat.sampling()
+        unknown = next(
+            (token for token, _ in sampling.logit_bias if token >= self._model.vocabulary_size), None
+        )
+        if unknown is not None:
+            raise MalformedRequest(
+                f"'logit_bias' has the token {unknown}; this model has {self._model.vocabulary_size}.",
+                param="logit_bias",
+            )
         prompt = self._model.tokenize(self._template.render(chat.messages, chat.offered_tools))
         room = self._context_size - len(prompt)
         if room < 1:
@@ -120,40 +138,27 @@ class ModelServer:
         return GenerationRequest(
             prompt=tuple(prompt),
             limit=min(chat.limit or room, room),
-            sampling=chat.sampling(),
+            sampling=sampling,
             stops=chat.stops,
+            stop_tokens=frozenset(chat.stop_token_ids or ()),
+            choices=choices,
         )
 
 
-async def _whole(generation: Generation, writer: Writer, tools: ToolCallReader | None) -> Response:
+async def _whole(generation: Generation, reply: Reply) -> Response:
     """Wait for the whole reply."""
-    pieces: list[str | Call] = []
     async for delta in generation:
-        if isinstance(delta, Finish):
-            pieces += tools.finish() if tools else ()
-            text = "".join(piece for piece in pieces if isinstance(piece, str))
-            calls = [piece for piece in pieces if isinstance(piece, Call)]
-            return Response(200, [_JSON], writer.completion(text, calls, delta))
-        pieces += tools.feed(delta) if tools else (delta,)
-    raise RuntimeError("a generation ended without a finish")
+        reply.events(delta)
+    return Response(200, [_JSON], reply.whole())
 
 
 class EventStream:
     """A reply as SSE events; `aclose` frees the engine, also before the first event was taken."""
 
-    def __init__(
-        self,
-        generation: Generation,
-        first: Delta,
-        writer: Writer,
-        tools: ToolCallReader | None,
-        *,
-        include_usage: bool,
-    ) -> None:
+    def __init__(self, generation: Generation, first: Delta, reply: Reply, *, include_usage: bool) -> None:
         self._generation = generation
         self._first: Delta | None = first
-        self._writer = writer
-        self._tools = tools
+        self._reply = reply
         self._include_usage = include_usage
         self._ended = False
 
@@ -175,7 +180,7 @@ class EventStream:
     async def _next(self) -> bytes:
         if self._first is not None:
             delta, self._first = self._first, None
-            return self._writer.role() + self._events(delta)
+            return self._reply.begin() + self._events(delta)
         try:
             return self._events(await anext(self._generation))
         except ShareAIError as error:
@@ -183,10 +188,8 @@ class EventStream:
             return error_event(error)
 
     def _events(self, delta: Delta) -> bytes:
-        if isinstance(delta, Finish):
-            self._ended = True
-            rest = self._tools.finish() if self._tools else ()
-            written = b"".join(map(self._writer.delta, rest))
-            return written + self._writer.end(delta, include_usage=self._include_usage)
-        pieces = self._tools.feed(delta) if self._tools else (delta,)
-        return b"".join(map(self._writer.delta, pieces))
+        events = self._reply.events(delta)
+        if not self._reply.complete:
+            return events
+        self._ended = True
+        return events + self._reply.end(include_usage=self._include_usage)

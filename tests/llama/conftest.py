@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,9 +35,21 @@ def demo() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def random_engine(random_file: Path) -> Iterator[Engine]:
+def open_random(random_file: Path) -> Iterator[Callable[..., Engine]]:
+    """Open engines of the random model, which are closed with the test."""
     from shareai_cli.llama.engine import Engine
 
-    engine = Engine(str(random_file), context=512)
-    yield engine
-    engine.close()
+    engines: list[Engine] = []
+
+    def opened(*, context: int, slots: int = 16, batch: int = 512) -> Engine:
+        engines.append(Engine(str(random_file), context=context, slots=slots, batch=batch))
+        return engines[-1]
+
+    yield opened
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def random_engine(open_random: Callable[..., Engine]) -> Engine:
+    return open_random(context=512)

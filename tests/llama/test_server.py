@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -10,20 +11,21 @@ import pytest
 
 from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE, LONG_STREAM
 from shareai_cli.llama.engine import Engine
-from shareai_cli.llama.scheduler import OneAtATime
+from shareai_cli.llama.scheduler import Batching
 from shareai_cli.llama.server import ModelServer
 from tests.support.loopback import client_of
 from tests.support.waiting import until
 
 SECRET = "the-secret-of-this-test"
 CONTEXT = 2048
+SLOTS = 2
 CHAT = "/v1/chat/completions"
 
 
 class Running:
     """A served demo model, and a client of it."""
 
-    def __init__(self, client: httpx.AsyncClient, scheduler: OneAtATime) -> None:
+    def __init__(self, client: httpx.AsyncClient, scheduler: Batching) -> None:
         self.client = client
         self.scheduler = scheduler
 
@@ -32,7 +34,7 @@ class Running:
 
     async def idle(self) -> None:
         """Wait until the engine works on nothing."""
-        await until(lambda: not self.scheduler.running and not self.scheduler.waiting)
+        await until(lambda: not self.scheduler.load().running and not self.scheduler.load().waiting)
 
 
 def body(content: str = "hi", **fields: object) -> dict[str, object]:
@@ -44,10 +46,10 @@ def events(text: str) -> list[Any]:
     return [json.loads(line[6:]) for line in text.split("\n\n") if line and line != "data: [DONE]"]
 
 
-@pytest.fixture
-async def running() -> AsyncIterator[Running]:
-    engine = Engine(str(DEMO_FILE), context=CONTEXT)
-    scheduler = OneAtATime(engine, queue=1)
+@asynccontextmanager
+async def serve(context: int) -> AsyncIterator[Running]:
+    engine = Engine(str(DEMO_FILE), context=context, slots=SLOTS)
+    scheduler = Batching(engine, queue=1)
     model_server = ModelServer(
         "shareai-demo",
         model=engine.model,
@@ -59,6 +61,19 @@ async def running() -> AsyncIterator[Running]:
         yield Running(client, scheduler)
     model_server.close()
     scheduler.close()
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    async with serve(CONTEXT) as served:
+        yield served
+
+
+@pytest.fixture
+async def roomy() -> AsyncIterator[Running]:
+    """A server whose endless streams do not come to the end of their context within a test."""
+    async with serve(32 * CONTEXT) as served:
+        yield served
 
 
 async def test_a_completion_is_openais_object_with_exact_usage(running: Running) -> None:
@@ -152,7 +167,8 @@ async def test_too_long_messages_are_refused_with_both_figures(running: Running)
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"n": 2}, "n"),
+        ({"n": 3}, "n"),
+        ({"logit_bias": {"100000": 1}}, "logit_bias"),
         ({"temperature": 9}, "temperature"),
         ({"response_format": {"type": "json_object"}}, None),
     ],
@@ -187,17 +203,20 @@ async def test_a_client_that_leaves_a_stream_frees_the_engine(running: Running) 
     assert (await running.post()).json()["choices"][0]["message"]["content"] == ANSWER
 
 
-async def test_two_are_answered_and_more_than_may_wait_get_a_429(running: Running) -> None:
+async def test_a_request_waits_and_more_than_may_wait_get_a_429(roomy: Running) -> None:
     """A request waits for the engine; with the queue full the next is told when to come again."""
-    async with running.client.stream("POST", CHAT, json=body("endless stream", stream=True)) as reply:
+    endless = body("endless stream", stream=True, n=SLOTS)
+    async with roomy.client.stream("POST", CHAT, json=endless) as reply:
         pieces = reply.aiter_bytes()
         await anext(pieces)
-        waiting = asyncio.get_running_loop().create_task(running.post())
-        await until(lambda: running.scheduler.waiting)
-        refused = await running.post()
+        waiting = asyncio.get_running_loop().create_task(roomy.post())
+        await until(lambda: roomy.scheduler.load().waiting and roomy.scheduler.load().running == SLOTS)
+        refused = await roomy.post()
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
         assert refused.json()["error"]["code"] == "engine_busy"
+        health = (await roomy.client.get("/health")).json()
+        assert (health["slots"], health["running"], health["waiting"]) == (SLOTS, SLOTS, 1)
         await reply.aclose()
     assert (await waiting).json()["choices"][0]["message"]["content"] == ANSWER
 

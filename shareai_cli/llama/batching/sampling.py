@@ -1,0 +1,200 @@
+"""How a reply's tokens are drawn: what a request asks for, and the chain of llama.cpp's samplers for it.
+
+Biases and penalties concern few tokens and are put on these alone; llama.cpp's own samplers for them look at
+every token of the vocabulary. Reference: llama.h of llama.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shareai_cli.errors import EngineFailed
+from shareai_cli.llama.batching.context import Context
+
+COLDEST = 1e-3
+"""Temperatures below take the likeliest token: a division by less leaves no finite numbers."""
+
+BANNED = np.float32(-1e30)
+"""The logit of a token that must not come; finite, so that one can be drawn where all are banned."""
+
+BAN = -100.0
+"""The bias that means a ban, as in OpenAI's interface."""
+
+
+class Sampling(Struct, frozen=True):
+    """How a token is drawn from the logits; the defaults are llama.cpp's own."""
+
+    temperature: float = 0.8
+    """0 takes the likeliest token."""
+    top_p: float = 0.95
+    top_k: int = 40
+    """0 for all."""
+    min_p: float = 0.05
+    typical_p: float = 1.0
+    repeat_penalty: float = 1.0
+    """Divides the logits of tokens that are in the prompt or the reply; 1 leaves them."""
+    frequency_penalty: float = 0.0
+    """Taken off the logit of a token for each time that it is in the reply."""
+    presence_penalty: float = 0.0
+    """Taken off the logit of a token that is in the reply."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Tokens of the vocabulary and what is added to their logits; -100 bans one."""
+    seed: int = 0
+    """32 bits."""
+    alternatives: int | None = None
+    """How many of the likeliest tokens are told with each drawn one; None tells no probabilities at all."""
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is taken."""
+        return self.temperature < COLDEST
+
+
+class Drawn(Struct, frozen=True, gc=False):
+    """A token, and if wanted the natural logarithms of its probability and of the likeliest tokens' ones.
+
+    They are the model's own, before temperature, biases and penalties.
+    """
+
+    token: int
+    logprob: float = 0.0
+    alternatives: tuple[tuple[int, float], ...] = ()
+
+
+class Sampler:
+    """Draws the tokens of one reply; it has to be closed."""
+
+    def __init__(self, sampling: Sampling, *, prompt: Sequence[int]) -> None:
+        self._sampling = sampling
+        self._bias = _Bias(sampling.logit_bias) if sampling.logit_bias else None
+        self._penalties = _penalties(sampling, prompt)
+        self._chain: Any = None if sampling.greedy else _chain(sampling)
+
+    def draw(self, context: Context, sequence: int) -> Drawn:
+        """Draw the token after those that the last `decode` evaluated; the logits are changed by that."""
+        if self._sampling.alternatives is None:
+            return Drawn(self._draw(context, sequence))
+        logprobs = _log_softmax(context.logits(sequence))
+        token = self._draw(context, sequence)
+        likeliest = _likeliest(logprobs, self._sampling.alternatives)
+        return Drawn(token, float(logprobs[token]), likeliest)
+
+    def close(self) -> None:
+        """Free the chain and its samplers."""
+        if self._chain:
+            llama_cpp.llama_sampler_free(self._chain)
+            self._chain = None
+
+    def _draw(self, context: Context, sequence: int) -> int:
+        if self._bias is not None:
+            self._bias.apply(context.logits(sequence))
+        if self._penalties is not None:
+            self._penalties.apply(context.logits(sequence))
+        if self._sampling.greedy:
+            token = int(context.logits(sequence).argmax())
+        else:
+            token = int(llama_cpp.llama_sampler_sample(self._chain, context.pointer, context.row(sequence)))
+        if self._penalties is not None:
+            self._penalties.add(token)
+        return token
+
+
+def _chain(sampling: Sampling) -> Any:
+    chain: Any = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+    if not chain:
+        raise EngineFailed("llama.cpp cannot make a sampler.")
+    for sampler in _samplers(sampling):
+        # A refused sampler is a NULL pointer object; adding it would end the process.
+        if not sampler:
+            llama_cpp.llama_sampler_free(chain)
+            raise EngineFailed("llama.cpp refuses these sampling parameters.")
+        llama_cpp.llama_sampler_chain_add(chain, sampler)
+    return chain
+
+
+def _samplers(sampling: Sampling) -> Iterable[Any]:
+    """Yield the samplers in llama.cpp's own order; what cuts nothing off is left out."""
+    if sampling.top_k > 0:
+        yield llama_cpp.llama_sampler_init_top_k(sampling.top_k)
+    if sampling.typical_p < 1:
+        yield llama_cpp.llama_sampler_init_typical(sampling.typical_p, 1)
+    if sampling.top_p < 1:
+        yield llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1)
+    if sampling.min_p > 0:
+        yield llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1)
+    yield llama_cpp.llama_sampler_init_temp(sampling.temperature)
+    yield llama_cpp.llama_sampler_init_dist(sampling.seed)
+
+
+class _Bias:
+    """What is added to some tokens' logits."""
+
+    def __init__(self, pairs: Sequence[tuple[int, float]]) -> None:
+        added = [(token, value) for token, value in pairs if value > BAN]
+        self._tokens = np.array([token for token, _ in added], dtype=np.intp)
+        self._values = np.array([value for _, value in added], dtype=np.float32)
+        self._banned = np.array([token for token, value in pairs if value <= BAN], dtype=np.intp)
+
+    def apply(self, logits: NDArray[np.float32]) -> None:
+        logits[self._tokens] += self._values
+        logits[self._banned] = BANNED
+
+
+class _Penalties:
+    """The tokens so far, each once, and how often each is in the reply."""
+
+    def __init__(self, sampling: Sampling, prompt: Iterable[int]) -> None:
+        self._repeat = np.float32(sampling.repeat_penalty)
+        self._frequency = np.float32(sampling.frequency_penalty)
+        self._presence = np.float32(sampling.presence_penalty)
+        seen = list(dict.fromkeys(prompt)) if sampling.repeat_penalty != 1 else []
+        self._places = {token: place for place, token in enumerate(seen)}
+        self._tokens = np.array(seen, dtype=np.intp)
+        self._counts = np.zeros(len(seen), dtype=np.float32)
+
+    def add(self, token: int) -> None:
+        """Count a token of the reply."""
+        place = self._places.setdefault(token, len(self._places))
+        if place == len(self._tokens):
+            room = max(64, place)
+            self._tokens = np.concatenate([self._tokens, np.full(room, token, dtype=np.intp)])
+            self._counts = np.concatenate([self._counts, np.zeros(room, dtype=np.float32)])
+        self._tokens[place] = token
+        self._counts[place] += 1
+
+    def apply(self, logits: NDArray[np.float32]) -> None:
+        """Lower the logits of these tokens, by the formulas of llama.cpp and OpenAI."""
+        known = len(self._places)
+        tokens, counts = self._tokens[:known], self._counts[:known]
+        found = logits[tokens]
+        if self._repeat != 1:
+            found = np.where(found > 0, found / self._repeat, found * self._repeat)
+        logits[tokens] = found - counts * self._frequency - (counts > 0) * self._presence
+
+
+def _penalties(sampling: Sampling, prompt: Iterable[int]) -> _Penalties | None:
+    if sampling.repeat_penalty == 1 and not sampling.frequency_penalty and not sampling.presence_penalty:
+        return None
+    return _Penalties(sampling, prompt)
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max()
+    total: np.float32 = np.exp(shifted).sum(dtype=np.float64)
+    normalised: NDArray[np.float32] = shifted - np.float32(np.log(total))
+    return normalised
+
+
+def _likeliest(logprobs: NDArray[np.float32], count: int) -> tuple[tuple[int, float], ...]:
+    if not count:
+        return ()
+    count = min(count, len(logprobs))
+    best = np.argpartition(logprobs, -count)[-count:]
+    ordered = best[np.argsort(-logprobs[best], kind="stable")]
+    return tuple((int(token), float(logprobs[token])) for token in ordered)
