@@ -45,7 +45,7 @@ async def collect(generation: Generation) -> tuple[str, Finish]:
 
 
 async def test_requests_that_come_together_are_answered_together(scheduler: Batching) -> None:
-    """More than there are slots are all answered, with exact counts; a short one does not wait for a long one."""
+    """More than there are slots are all answered, with exact counts; none waits for an endless one."""
     endless = scheduler.submit(request(scheduler, "endless"))
     assert await first(endless) == "tick"
     answers = await asyncio.gather(*(collect(scheduler.submit(request(scheduler))) for _ in range(3)))

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shareai_cli.llama.bindings import Model
 from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE, LONG_STREAM
 from shareai_cli.llama.engine import Engine
 from shareai_cli.llama.scheduler import Batching
@@ -25,9 +26,10 @@ CHAT = "/v1/chat/completions"
 class Running:
     """A served demo model, and a client of it."""
 
-    def __init__(self, client: httpx.AsyncClient, scheduler: Batching) -> None:
+    def __init__(self, client: httpx.AsyncClient, scheduler: Batching, model: Model) -> None:
         self.client = client
         self.scheduler = scheduler
+        self.model = model
 
     async def post(self, content: str = "hi", **fields: object) -> httpx.Response:
         return await self.client.post(CHAT, json=body(content, **fields))
@@ -58,7 +60,7 @@ async def serve(context: int) -> AsyncIterator[Running]:
         secret=SECRET,
     )
     async with client_of(model_server.handle, SECRET) as client:
-        yield Running(client, scheduler)
+        yield Running(client, scheduler, engine.model)
     model_server.close()
     scheduler.close()
 
@@ -104,6 +106,64 @@ async def test_a_stream_begins_with_the_role_and_ends_with_usage(running: Runnin
     assert usage["choices"] == []
     assert usage["usage"]["completion_tokens"] == 400
     assert len({chunk["id"] for chunk in [first, *content, finish, usage]}) == 1
+
+
+async def test_choices_have_their_own_events_and_one_usage(running: Running) -> None:
+    """`n` gives as many choices, each with its text and end; the prompt is counted once."""
+    whole = (await running.post("hi", n=2)).json()
+    assert [choice["index"] for choice in whole["choices"]] == [0, 1]
+    assert [choice["message"]["content"] for choice in whole["choices"]] == [ANSWER, ANSWER]
+    alone = (await running.post("hi")).json()["usage"]
+    assert whole["usage"]["prompt_tokens"] == alone["prompt_tokens"]
+    assert whole["usage"]["completion_tokens"] == 2 * alone["completion_tokens"]
+
+    reply = await running.post("hi", n=2, stream=True, stream_options={"include_usage": True})
+    *chunks, usage = events(reply.text)
+    for index in (0, 1):
+        of_choice = [chunk["choices"][0] for chunk in chunks if chunk["choices"][0]["index"] == index]
+        assert of_choice[0]["delta"]["role"] == "assistant"
+        assert "".join(choice["delta"].get("content", "") for choice in of_choice) == ANSWER
+        assert [choice["finish_reason"] for choice in of_choice[-2:]] == [None, "stop"]
+    assert usage["usage"]["completion_tokens"] == 2 * alone["completion_tokens"]
+
+
+async def test_probabilities_come_only_when_asked_for(running: Running) -> None:
+    """`logprobs` tells each token of the content with `top_logprobs` others, streamed or not."""
+    plain = (await running.post("hi")).json()["choices"][0]
+    assert plain["logprobs"] is None
+    asked = (await running.post("hi", logprobs=True, top_logprobs=2)).json()["choices"][0]
+    content = asked["logprobs"]["content"]
+    assert "".join(token["token"] for token in content) == ANSWER
+    assert all(token["bytes"] == list(token["token"].encode()) for token in content)
+    assert all(len(token["top_logprobs"]) == 2 for token in content)
+    # The chain's next token is as good as certain.
+    assert all(token["logprob"] > -0.01 for token in content)
+    assert all(token["top_logprobs"][0]["token"] == token["token"] for token in content)
+    streamed = events((await running.post("hi", logprobs=True, stream=True)).text)
+    scores = [
+        chunk["choices"][0]["logprobs"]["content"] for chunk in streamed if chunk["choices"][0]["logprobs"]
+    ]
+    assert "".join(token["token"] for tokens in scores for token in tokens) == ANSWER
+    assert all(token["top_logprobs"] == [] for tokens in scores for token in tokens)
+
+
+async def test_what_a_prompt_shares_with_the_last_one_is_told(running: Running) -> None:
+    """`cached_tokens` counts what was not computed again."""
+    first = (await running.post("one and the same prompt")).json()["usage"]
+    again = (await running.post("one and the same prompt")).json()["usage"]
+    assert first["prompt_tokens_details"]["cached_tokens"] == 0
+    assert again["prompt_tokens_details"]["cached_tokens"] == again["prompt_tokens"] - 1
+
+
+async def test_biases_and_stop_tokens_reach_the_draw(running: Running) -> None:
+    """`logit_bias` with -100 keeps a token away, `stop_token_ids` end a reply."""
+    model = running.model
+    [third] = model.tokenize(" 3")[-1:]
+    banned = (await running.post("long stream", max_tokens=3, logit_bias={str(third): -100})).json()
+    assert banned["choices"][0]["message"]["content"].startswith("1 2")
+    assert banned["choices"][0]["message"]["content"] != "1 2 3"
+    stopped = (await running.post("long stream", stop_token_ids=[third])).json()["choices"][0]
+    assert (stopped["message"]["content"], stopped["finish_reason"]) == ("1 2", "stop")
 
 
 async def test_a_tool_call_comes_as_one(running: Running) -> None:

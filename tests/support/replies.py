@@ -66,7 +66,7 @@ def reply(engine: Engine, prompt: str | Iterable[int], sampling: Sampling = GREE
     """Return the reply to a prompt that has the engine for itself."""
     _, taken = add(engine, prompt, sampling, limit=limit)
     finish(engine)
-    assert taken.ended
+    assert taken.ended.completion_tokens <= limit
     return taken.text
 
 

@@ -140,7 +140,7 @@ def test_only_the_longest_of_prefixes_that_contain_each_other_stays() -> None:
 
 
 def test_numbers_of_prefixes_are_given_to_those_who_come() -> None:
-    """With all numbers taken the oldest prefix makes way, but not the one that the new sequence begins with."""
+    """With all numbers taken the oldest prefix makes way, but not the one that is begun with."""
     cache = Cache(1000, 4)
     for first in (1, 2, 3, 4):
         cache.rest(begin(cache, [first, first, first])[0])
