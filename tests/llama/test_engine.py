@@ -8,6 +8,7 @@ import pytest
 
 from shareai_cli.errors import EngineFailed, ModelUnavailable
 from shareai_cli.llama.batching.context import Piece
+from shareai_cli.llama.batching.pace import CANCEL_SECONDS, LEAST, Pace
 from shareai_cli.llama.batching.sampling import Sampling
 from shareai_cli.llama.demo.build import DEMO_FILE
 from shareai_cli.llama.engine import Engine
@@ -79,13 +80,18 @@ def test_those_who_come_later_join_those_who_run(open_random: Open, alone: dict[
 
 
 class Counting(Engine):
-    """Counts who was put back."""
+    """Counts who was put back, and the steps that llama.cpp had no room for."""
 
     put_back = 0
+    full = 0
 
     def _put_back(self) -> None:
         self.put_back += 1
         super()._put_back()
+
+    def _make_way(self) -> None:
+        self.full += 1
+        super()._make_way()
 
 
 def test_who_is_put_back_gets_the_same_reply(random_file: Path, alone: dict[str, str]) -> None:
@@ -96,6 +102,7 @@ def test_who_is_put_back_gets_the_same_reply(random_file: Path, alone: dict[str,
     engine.close()
     assert got == [alone[prompt] for prompt in prompts]
     assert engine.put_back > 0
+    assert engine.full == 0
 
 
 def test_a_cache_that_is_full_against_the_accounts_costs_nobody_a_reply(
@@ -106,7 +113,7 @@ def test_a_cache_that_is_full_against_the_accounts_costs_nobody_a_reply(
     engine.cache.cells = 100_000
     assert replies(engine, alone, limit=LIMIT) == list(alone.values())
     engine.close()
-    assert engine.put_back > 0
+    assert engine.full >= engine.put_back > 0
 
 
 @pytest.mark.parametrize("batch", [32, 512])
@@ -159,23 +166,46 @@ def test_a_follower_goes_on_when_its_leader_leaves(open_random: Open) -> None:
     assert 32 <= follower.ended.cached_tokens < len(TEXT) * 2
 
 
-def test_prefixes_leave_when_their_room_is_needed(open_random: Open) -> None:
+def test_prefixes_leave_when_their_room_is_needed(random_file: Path) -> None:
     """A request that needs the whole cache gets it; the oldest prefixes go first."""
-    engine = open_random(context=512)
+    engine = Counting(str(random_file), context=512)
     replies(engine, [f"{number} {TEXT}" for number in range(4)])
     assert engine.cache.prefixes == 4
     assert reply(engine, "y" * 350, limit=100)
     assert engine.cache.prefixes == 1
+    assert engine.full == 0
+    engine.close()
 
 
 def test_requests_wait_until_there_is_room_for_them(open_random: Open) -> None:
     """What a request may need is set aside: a third one does not join two that need the whole cache."""
     engine = open_random(context=512, slots=4)
-    taken = [add(engine, str(number) * 200, limit=50)[1] for number in range(3)]
-    engine.step()
-    assert (engine.running, engine.waiting) == (2, 1)
+    taken = [add(engine, str(number) * 150, limit=40)[1] for number in range(3)]
+    for _ in range(5):
+        engine.step()
+        assert (engine.running, engine.waiting) == (2, 1)
     finish(engine)
-    assert [one.ended.completion_tokens for one in taken] == [50, 50, 50]
+    assert [one.ended.completion_tokens for one in taken] == [40, 40, 40]
+
+
+def test_a_piece_of_a_prompt_is_small_while_replies_wait_for_it(open_random: Open) -> None:
+    """At 100 tokens a second a step with a stream in it reads fewer than one without."""
+    engine = open_random(context=2048)
+    _, stream = add(engine, "x", limit=100)
+    while not stream.text:
+        engine.step()
+    long, _ = add(engine, "y" * 500)
+    engine.pace = Pace()
+    engine.pace.took(1.0, prompt=100, reply=0)
+    engine.step()
+    assert long.evaluated == LEAST
+    engine.remove(long)
+    finish(engine)
+    long, _ = add(engine, "z" * 500)
+    engine.pace = Pace()
+    engine.pace.took(1.0, prompt=100, reply=0)
+    engine.step()
+    assert long.evaluated == 100 * CANCEL_SECONDS
 
 
 def test_random_cancellations_leave_the_cache_empty(open_random: Open) -> None:
@@ -206,9 +236,11 @@ class Failing(Engine):
     """An engine whose computation fails while a sequence of some prompt is part of it."""
 
     def fail_with(self, token: int) -> None:
+        self.together: list[int] = []
         decode = self._context.decode
 
         def failing(pieces: list[Piece]) -> bool:
+            self.together.append(len(pieces))
             if any(token in piece.tokens for piece in pieces):
                 raise EngineFailed("made to fail")
             return decode(pieces)
@@ -228,6 +260,8 @@ def test_a_failure_of_one_is_no_failure_of_the_others(random_file: Path, alone: 
     finish(engine)
     engine.close()
     assert isinstance(bad.error, EngineFailed)
+    # Those who have shown that they can go on are computed together again.
+    assert engine.together[-3] > 1
     assert [one.text for one in taken] == list(alone.values())
 
 
@@ -257,6 +291,10 @@ def test_a_seed_makes_the_same_draw_in_any_company(open_random: Open) -> None:
     one, again, other = (each.text for each in taken)
     assert one == again != other
     assert reply(engine, TEXT, warm[0]) == one
+    # The choices of one request draw with the seeds that follow.
+    _, choice = add(engine, TEXT, warm[0], choice=1)
+    finish(engine)
+    assert choice.text == other
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "garbage", "empty"])

@@ -113,6 +113,7 @@ async def test_choices_have_their_own_events_and_one_usage(running: Running) -> 
     whole = (await running.post("hi", n=2)).json()
     assert [choice["index"] for choice in whole["choices"]] == [0, 1]
     assert [choice["message"]["content"] for choice in whole["choices"]] == [ANSWER, ANSWER]
+    assert whole["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
     alone = (await running.post("hi")).json()["usage"]
     assert whole["usage"]["prompt_tokens"] == alone["prompt_tokens"]
     assert whole["usage"]["completion_tokens"] == 2 * alone["completion_tokens"]

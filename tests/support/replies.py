@@ -44,14 +44,13 @@ def add(
     sampling: Sampling = GREEDY,
     *,
     limit: int = 24,
-    stops: tuple[str, ...] = (),
-    stop_tokens: Iterable[int] = (),
+    choice: int = 0,
 ) -> tuple[Sequence, Taken]:
     """Give the engine a sequence."""
     tokens = engine.model.tokenize(prompt) if isinstance(prompt, str) else prompt
-    request = GenerationRequest(tuple(tokens), limit, sampling, stops, frozenset(stop_tokens))
+    request = GenerationRequest(tuple(tokens), limit, sampling)
     taken = Taken()
-    sequence = Sequence(request, taken)
+    sequence = Sequence(request, taken, choice=choice)
     engine.add(sequence)
     return sequence, taken
 

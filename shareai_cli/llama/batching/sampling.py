@@ -1,7 +1,6 @@
 """How a reply's tokens are drawn: what a request asks for, and the chain of llama.cpp's samplers for it.
 
-Biases and penalties concern few tokens and are put on these alone; llama.cpp's own samplers for them look at
-every token of the vocabulary. Reference: llama.h of llama.cpp.
+Reference: llama.h of llama.cpp.
 """
 
 from __future__ import annotations
@@ -16,15 +15,10 @@ from numpy.typing import NDArray
 
 from shareai_cli.errors import EngineFailed
 from shareai_cli.llama.batching.context import Context
+from shareai_cli.llama.batching.penalties import Bias, Penalties
 
 COLDEST = 1e-3
 """Temperatures below take the likeliest token: a division by less leaves no finite numbers."""
-
-BANNED = np.float32(-1e30)
-"""The logit of a token that must not come; finite, so that one can be drawn where all are banned."""
-
-BAN = -100.0
-"""The bias that means a ban, as in OpenAI's interface."""
 
 
 class Sampling(Struct, frozen=True):
@@ -72,7 +66,7 @@ class Sampler:
 
     def __init__(self, sampling: Sampling, *, prompt: Sequence[int]) -> None:
         self._sampling = sampling
-        self._bias = _Bias(sampling.logit_bias) if sampling.logit_bias else None
+        self._bias = Bias(sampling.logit_bias) if sampling.logit_bias else None
         self._penalties = _penalties(sampling, prompt)
         self._chain: Any = None if sampling.greedy else _chain(sampling)
 
@@ -132,56 +126,12 @@ def _samplers(sampling: Sampling) -> Iterable[Any]:
     yield llama_cpp.llama_sampler_init_dist(sampling.seed)
 
 
-class _Bias:
-    """What is added to some tokens' logits."""
-
-    def __init__(self, pairs: Sequence[tuple[int, float]]) -> None:
-        added = [(token, value) for token, value in pairs if value > BAN]
-        self._tokens = np.array([token for token, _ in added], dtype=np.intp)
-        self._values = np.array([value for _, value in added], dtype=np.float32)
-        self._banned = np.array([token for token, value in pairs if value <= BAN], dtype=np.intp)
-
-    def apply(self, logits: NDArray[np.float32]) -> None:
-        logits[self._tokens] += self._values
-        logits[self._banned] = BANNED
-
-
-class _Penalties:
-    """The tokens so far, each once, and how often each is in the reply."""
-
-    def __init__(self, sampling: Sampling, prompt: Iterable[int]) -> None:
-        self._repeat = np.float32(sampling.repeat_penalty)
-        self._frequency = np.float32(sampling.frequency_penalty)
-        self._presence = np.float32(sampling.presence_penalty)
-        seen = list(dict.fromkeys(prompt)) if sampling.repeat_penalty != 1 else []
-        self._places = {token: place for place, token in enumerate(seen)}
-        self._tokens = np.array(seen, dtype=np.intp)
-        self._counts = np.zeros(len(seen), dtype=np.float32)
-
-    def add(self, token: int) -> None:
-        """Count a token of the reply."""
-        place = self._places.setdefault(token, len(self._places))
-        if place == len(self._tokens):
-            room = max(64, place)
-            self._tokens = np.concatenate([self._tokens, np.full(room, token, dtype=np.intp)])
-            self._counts = np.concatenate([self._counts, np.zeros(room, dtype=np.float32)])
-        self._tokens[place] = token
-        self._counts[place] += 1
-
-    def apply(self, logits: NDArray[np.float32]) -> None:
-        """Lower the logits of these tokens, by the formulas of llama.cpp and OpenAI."""
-        known = len(self._places)
-        tokens, counts = self._tokens[:known], self._counts[:known]
-        found = logits[tokens]
-        if self._repeat != 1:
-            found = np.where(found > 0, found / self._repeat, found * self._repeat)
-        logits[tokens] = found - counts * self._frequency - (counts > 0) * self._presence
-
-
-def _penalties(sampling: Sampling, prompt: Iterable[int]) -> _Penalties | None:
+def _penalties(sampling: Sampling, prompt: Iterable[int]) -> Penalties | None:
     if sampling.repeat_penalty == 1 and not sampling.frequency_penalty and not sampling.presence_penalty:
         return None
-    return _Penalties(sampling, prompt)
+    return Penalties(
+        sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty, prompt=prompt
+    )
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -17,8 +18,17 @@ from shareai_cli.llama.batching.generation import (
 )
 from shareai_cli.llama.batching.plan import View
 from shareai_cli.llama.batching.sampling import Drawn, Sampler
-from shareai_cli.llama.bindings import Model
 from shareai_cli.llama.text import ReplyText
+
+
+class Vocabulary(Protocol):
+    """What tokens mean."""
+
+    def ends(self, token: int) -> bool:
+        """Return whether a token ends a reply."""
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes in the reply."""
 
 
 class Sequence:
@@ -82,13 +92,13 @@ class Sequence:
             wants_logits=end == len(self.tokens),
         )
 
-    def take(self, drawn: Drawn, model: Model) -> Finish | None:
+    def take(self, drawn: Drawn, vocabulary: Vocabulary) -> Finish | None:
         """Add a drawn token and hand on the text that it settles; return the reply's end if this is it."""
         request = self.request
-        if model.ends(drawn.token) or drawn.token in request.stop_tokens:
+        if vocabulary.ends(drawn.token) or drawn.token in request.stop_tokens:
             return self._finish("stop")
         self.tokens.append(drawn.token)
-        piece = model.piece(drawn.token)
+        piece = vocabulary.piece(drawn.token)
         if request.sampling.alternatives is not None:
             scored = Scored(drawn.token, drawn.logprob, drawn.alternatives)
             self._scores.append((self._written, scored))

@@ -13,7 +13,7 @@ from shareai_cli.llama.batching.context import Context, Piece
 from shareai_cli.llama.batching.sampling import Drawn, Sampler, Sampling
 from shareai_cli.llama.bindings import Library, Model
 from shareai_cli.llama.engine import Engine
-from tests.support.replies import GREEDY, add, finish, reply
+from tests.support.replies import GREEDY
 
 TEXT = "The quick brown fox"
 
@@ -125,6 +125,8 @@ def test_penalties_are_openais_and_llama_cpps(draw: Draw, evaluated: tuple[Conte
     assert tokens(draw(frequency, count + 1)) == [first] * count + [second]
     presence = structs.replace(GREEDY, presence_penalty=lead + 0.01)
     assert tokens(draw(presence, 2, prompt=(first,))) == [first, second]
+    both = structs.replace(presence, repeat_penalty=1.0001)
+    assert tokens(draw(both, 2, prompt=(first,))) == [first, second]
     below = structs.replace(GREEDY, presence_penalty=lead - 0.01)
     assert tokens(draw(below, 5)) == [first] * 5
     repeat = structs.replace(GREEDY, repeat_penalty=float(logits[first] / logits[second]) + 0.01)
@@ -151,38 +153,3 @@ def test_probabilities_are_the_models_own(draw: Draw, evaluated: tuple[Context, 
     [alone] = draw(structs.replace(FREE, alternatives=0))
     assert alone.logprob == pytest.approx(expected[alone.token], abs=1e-4)
     assert alone.alternatives == ()
-
-
-def test_stop_strings_are_found_across_the_borders_of_tokens(open_random: Open) -> None:
-    """Each token is a character here: a stop string of three ends the reply before its first."""
-    engine = open_random(context=512)
-    whole = reply(engine, TEXT)
-    _, stopped = add(engine, TEXT, limit=24, stops=("\x00", whole[10:13]))
-    finish(engine)
-    assert stopped.text == whole[: whole.index(whole[10:13])]
-    assert stopped.ended.reason == "stop"
-
-
-def test_stop_tokens_end_a_reply_and_are_no_part_of_it(open_random: Open) -> None:
-    """As the model's own end does."""
-    engine = open_random(context=512)
-    whole = reply(engine, TEXT)
-    place = next(place for place in range(5, 24) if whole[place] not in whole[:place])
-    [token] = engine.model.tokenize(whole[place])
-    _, stopped = add(engine, TEXT, limit=24, stop_tokens=[token])
-    finish(engine)
-    assert (stopped.text, stopped.ended.reason) == (whole[:place], "stop")
-    assert stopped.ended.completion_tokens == place
-
-
-def test_scores_belong_to_the_text_that_is_handed_on(open_random: Open) -> None:
-    """Each token of the reply has one; those of a stop string that was cut off have none."""
-    engine = open_random(context=512)
-    scored = structs.replace(GREEDY, alternatives=1)
-    whole = reply(engine, TEXT)
-    _, taken = add(engine, TEXT, scored, limit=24)
-    _, stopped = add(engine, TEXT, scored, limit=24, stops=(whole[10:13],))
-    finish(engine)
-    pieces = b"".join(engine.model.piece(score.token) for score in taken.scores)
-    assert pieces.decode() == whole
-    assert len(stopped.scores) == len(stopped.text) == whole.index(whole[10:13])
