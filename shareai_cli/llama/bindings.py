@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import llama_cpp
@@ -144,6 +145,10 @@ class Model:
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """Return the text of tokens; control tokens have none."""
+        return b"".join(map(self.piece, tokens)).decode("utf-8", "replace")
 
     def close(self) -> None:
         """Free the weights; the contexts made of them have to be closed before."""

@@ -28,7 +28,7 @@ class Reply(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether every choice has come to its end."""
+        """Whether every reply has come to its end."""
 
     def begin(self) -> bytes:
         """Return the first events of a stream."""
@@ -44,25 +44,27 @@ class Reply(Protocol):
 
 
 class Tally:
-    """The ends of a reply's choices, and what they took together."""
+    """The ends of a request's replies, of which each prompt has some, and what they took together."""
 
-    def __init__(self, choices: int) -> None:
-        self._missing = choices
+    def __init__(self, replies: int, *, choices: int) -> None:
+        self._missing = replies
+        self._choices = choices
         self._prompt = 0
         self._cached = 0
         self._completion = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every choice has come to its end."""
+        """Whether every reply has come to its end."""
         return not self._missing
 
     def add(self, finish: Finish) -> None:
-        """Take note of the end of a choice; what the first had to read is the request's prompt."""
+        """Take note of the end of a reply; what the first of a prompt had to read is that prompt."""
         self._missing -= 1
         self._completion += finish.completion_tokens
-        if finish.choice == 0:
-            self._prompt, self._cached = finish.prompt_tokens, finish.cached_tokens
+        if finish.choice % self._choices == 0:
+            self._prompt += finish.prompt_tokens
+            self._cached += finish.cached_tokens
 
     def usage(self) -> dict[str, Any]:
         """Return `usage`: exact counts of the model's own tokens."""
@@ -133,14 +135,14 @@ class ChatReply:
             "model": model,
         }
         self._choices = [_Choice(index, tools=tools) for index in range(choices)]
-        self._tally = Tally(choices)
+        self._tally = Tally(choices, choices=choices)
         self._logprobs = logprobs
         self._pieces = pieces
         self._scores: list[list[dict[str, Any]]] = [[] for _ in range(choices)]
 
     @property
     def complete(self) -> bool:
-        """Whether every choice has come to its end."""
+        """Whether every reply has come to its end."""
         return self._tally.complete
 
     def begin(self) -> bytes:

@@ -34,7 +34,7 @@ class Generation(Protocol):
 
 
 class Load(Struct, frozen=True):
-    """How busy the engine is; a request counts as often as it has choices."""
+    """How busy the engine is; a request counts as often as it has replies."""
 
     slots: int
     running: int
@@ -64,15 +64,15 @@ class Job:
     """One request on its way: filled by the engine's thread, read by the loop that submitted it."""
 
     def __init__(self, request: GenerationRequest, scheduler: Batching, submitted: float) -> None:
-        self.choices = request.choices
+        self.replies = request.replies
         self.submitted = submitted
-        self.sequences = [Sequence(request, self, choice=choice) for choice in range(request.choices)]
+        self.sequences = [Sequence(request, self, choice=choice) for choice in range(request.replies)]
         self._scheduler = scheduler
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
         self._deltas: deque[Delta | ShareAIError] = deque()
-        self._unread = request.choices
-        self._unfinished = request.choices
+        self._unread = request.replies
+        self._unfinished = request.replies
 
     def __aiter__(self) -> AsyncIterator[Delta]:
         return self
@@ -136,7 +136,7 @@ class Batching:
     def load(self) -> Load:
         """Return how busy the engine is."""
         with self._changed:
-            known = sum(job.choices for job in self._live)
+            known = sum(job.replies for job in self._live)
         engine = self._engine
         running = engine.running
         return Load(
@@ -155,8 +155,8 @@ class Batching:
         with self._changed:
             if self._closed:
                 raise EngineFailed("The engine is closed.")
-            known = sum(other.choices for other in self._live)
-            if known + job.choices > self._most:
+            known = sum(other.replies for other in self._live)
+            if known + job.replies > self._most:
                 raise EngineBusy(
                     f"{known} requests run or wait for this model already.",
                     retry_after=min(60.0, max(1.0, self._typical_seconds)),

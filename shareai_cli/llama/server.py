@@ -1,17 +1,16 @@
-"""The child's HTTP interface: one model under `/v1/chat/completions`, for whoever holds the secret."""
+"""The child's HTTP interface: one model under OpenAI's paths, for whoever holds the secret."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import msgspec
 
 from shareai_cli.errors import (
-    ContextTooLong,
-    MalformedRequest,
     MethodNotAllowed,
     ShareAIError,
     UnknownModel,
@@ -19,17 +18,25 @@ from shareai_cli.errors import (
 )
 from shareai_cli.llama.batching.generation import Delta, GenerationRequest
 from shareai_cli.llama.bindings import Model
-from shareai_cli.llama.parameters import ChatBody, decode_chat
+from shareai_cli.llama.bodies.chat import decode_chat
+from shareai_cli.llama.bodies.completion import decode_completion
+from shareai_cli.llama.bodies.generation import GenerationBody
+from shareai_cli.llama.completion_reply import CompletionReply
+from shareai_cli.llama.prompts import PromptReader
 from shareai_cli.llama.replies import ChatReply, Reply
 from shareai_cli.llama.scheduler import Generation, Scheduler
-from shareai_cli.llama.template import ChatTemplate
 from shareai_cli.types import WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.process import check_secret
 from shareai_cli.wire.refusal import error_event
 
 CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+MODELS = "/v1/models"
 HEALTH = "/health"
+
+Body = TypeVar("Body", bound=GenerationBody)
+Answer = Callable[[Request], Awaitable[Response]]
 
 _JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -52,12 +59,15 @@ class ModelServer:
         self._model = model
         self._context_size = context_size
         self._scheduler = scheduler
-        self._slots = scheduler.load().slots
         self._authorization = b"Bearer " + secret.encode()
         self._wall_clock = wall_clock
-        self._template = ChatTemplate(
-            model.template(), begin=model.text_of(model.begin), end=model.text_of(model.end)
-        )
+        self._prompts = PromptReader(model, context_size=context_size, slots=scheduler.load().slots)
+        self._routes: dict[str, tuple[str, Answer]] = {
+            CHAT: ("POST", self._chat),
+            COMPLETIONS: ("POST", self._completions),
+            MODELS: ("GET", self._list_models),
+            HEALTH: ("GET", self._health),
+        }
         # Reading a long prompt's text takes a while: not on the loop, and without waiting for the engine.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="prompt")
 
@@ -67,82 +77,72 @@ class ModelServer:
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
         check_secret(request, self._authorization)
-        if request.path == CHAT:
-            if request.method != "POST":
-                raise MethodNotAllowed(f"{CHAT} takes POST.")
-            return await self._chat(request)
-        if request.path == HEALTH:
-            return self._health()
-        raise UnknownPath(f"Nothing is served under {request.path[:100]}.")
+        method, answer = self._routes.get(request.path, ("", None))
+        if answer is None:
+            raise UnknownPath(f"Nothing is served under {request.path[:100]}.")
+        if request.method != method:
+            raise MethodNotAllowed(f"{request.path} takes {method}.")
+        return await answer(request)
 
     def close(self) -> None:
         """End the thread that reads prompts."""
         self._reader.shutdown(cancel_futures=True)
 
-    def _health(self) -> Response:
+    async def _health(self, _request: Request) -> Response:
         load = msgspec.to_builtins(self._scheduler.load())
         state = {"model": self._name, "context": self._context_size, **load}
         return Response(200, [_JSON], msgspec.json.encode(state))
 
+    async def _list_models(self, _request: Request) -> Response:
+        listed = {"id": self._name, "object": "model", "created": 0, "owned_by": "node"}
+        return Response(200, [_JSON], msgspec.json.encode({"object": "list", "data": [listed]}))
+
     async def _chat(self, request: Request) -> Response:
-        chat = decode_chat(request.body)
-        if chat.model != self._name:
-            raise UnknownModel(
-                f"This process serves {self._name!r}, not {chat.model[:100]!r}.", param="model"
-            )
-        loop = asyncio.get_running_loop()
-        wanted = await loop.run_in_executor(self._reader, self._understand, chat)
-        generation = self._scheduler.submit(wanted)
+        body = decode_chat(request.body)
+        wanted = await self._read(body, self._prompts.chat)
         reply = ChatReply(
-            chat.model,
+            self._name,
             int(self._wall_clock()),
             choices=wanted.choices,
-            tools=bool(chat.offered_tools),
-            logprobs=bool(chat.logprobs),
+            tools=bool(body.offered_tools),
+            logprobs=body.alternatives is not None,
             pieces=self._model.piece,
         )
+        return await self._generate(wanted, body, reply)
+
+    async def _completions(self, request: Request) -> Response:
+        body = decode_completion(request.body)
+        wanted = await self._read(body, self._prompts.completion)
+        reply = CompletionReply(
+            self._name,
+            int(self._wall_clock()),
+            echoed=[self._model.text(prompt) if body.echo else "" for prompt in wanted.prompts],
+            choices=wanted.choices,
+            logprobs=body.alternatives is not None,
+            pieces=self._model.piece,
+        )
+        return await self._generate(wanted, body, reply)
+
+    async def _read(self, body: Body, understand: Callable[[Body], GenerationRequest]) -> GenerationRequest:
+        """Return what a body asks for, read by the thread for that; `UnknownModel` for another model's."""
+        if body.model != self._name:
+            raise UnknownModel(
+                f"This process serves {self._name!r}, not {body.model[:100]!r}.", param="model"
+            )
+        return await asyncio.get_running_loop().run_in_executor(self._reader, understand, body)
+
+    async def _generate(self, wanted: GenerationRequest, body: GenerationBody, reply: Reply) -> Response:
+        generation = self._scheduler.submit(wanted)
         try:
-            if not chat.stream:
+            if not body.stream:
                 return await _whole(generation, reply)
             # The head waits for the first delta: what fails before it still has a status of its own.
             first = await anext(generation)
         except BaseException:
             generation.cancel()
             raise
-        events = EventStream(generation, first, reply, include_usage=chat.include_usage)
+        events = EventStream(generation, first, reply, include_usage=body.include_usage)
         return Response(200, [_EVENTS, (b"cache-control", b"no-cache")], events)
-
-    def _understand(self, chat: ChatBody) -> GenerationRequest:
-        """Return what to generate; `ContextTooLong` where the prompt leaves no room for a reply."""
-        choices = chat.n or 1
-        if choices > self._slots:
-            raise MalformedRequest(
-                f"The field 'n' is wrong: this model computes {self._slots} replies at a time.", param="n"
-            )
-        sampling = chat.sampling()
-        unknown = next(
-            (token for token, _ in sampling.logit_bias if token >= self._model.vocabulary_size), None
-        )
-        if unknown is not None:
-            raise MalformedRequest(
-                f"'logit_bias' has the token {unknown}; this model has {self._model.vocabulary_size}.",
-                param="logit_bias",
-            )
-        prompt = self._model.tokenize(self._template.render(chat.messages, chat.offered_tools))
-        room = self._context_size - len(prompt)
-        if room < 1:
-            raise ContextTooLong(
-                f"The messages take {len(prompt)} tokens; this model's context holds {self._context_size}.",
-                param="messages",
-            )
-        return GenerationRequest(
-            prompt=tuple(prompt),
-            limit=min(chat.limit or room, room),
-            sampling=sampling,
-            stops=chat.stops,
-            stop_tokens=frozenset(chat.stop_token_ids or ()),
-            choices=choices,
-        )
 
 
 async def _whole(generation: Generation, reply: Reply) -> Response:

@@ -26,7 +26,7 @@ async def scheduler() -> AsyncIterator[Batching]:
 
 def request(scheduler: Batching, chain: str = "answer", limit: int = 30_000) -> GenerationRequest:
     prompt = scheduler._engine.model.tokenize(f"<s><|{chain}|>")
-    return GenerationRequest(tuple(prompt), limit, Sampling())
+    return GenerationRequest((tuple(prompt),), limit, Sampling())
 
 
 async def first(generation: Generation) -> str:

@@ -48,7 +48,7 @@ def add(
 ) -> tuple[Sequence, Taken]:
     """Give the engine a sequence."""
     tokens = engine.model.tokenize(prompt) if isinstance(prompt, str) else prompt
-    request = GenerationRequest(tuple(tokens), limit, sampling)
+    request = GenerationRequest((tuple(tokens),), limit, sampling, choices=choice + 1)
     taken = Taken()
     sequence = Sequence(request, taken, choice=choice)
     engine.add(sequence)

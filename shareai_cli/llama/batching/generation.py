@@ -13,16 +13,21 @@ FinishReason = Literal["stop", "length"]
 
 
 class GenerationRequest(Struct, frozen=True):
-    """What to generate: the prompt's tokens, at most `limit` tokens more, and how to draw them."""
+    """What to generate: the prompts' tokens, at most `limit` tokens more of each, and how to draw them."""
 
-    prompt: tuple[int, ...]
+    prompts: tuple[tuple[int, ...], ...]
     limit: int
     sampling: Sampling
     stops: tuple[str, ...] = ()
     stop_tokens: frozenset[int] = frozenset()
     """Tokens that end the reply, beside the model's own."""
     choices: int = 1
-    """How many replies to the same prompt, each with the next seed."""
+    """How many replies to each prompt, each with the next seed."""
+
+    @property
+    def replies(self) -> int:
+        """How many replies that are; those to the first prompt come first."""
+        return len(self.prompts) * self.choices
 
 
 class Scored(Struct, frozen=True):

@@ -32,13 +32,14 @@ class Vocabulary(Protocol):
 
 
 class Sequence:
-    """A choice of a request; `tokens` are the prompt's and the reply's so far."""
+    """One of a request's replies; `tokens` are the prompt's and the reply's so far."""
 
     def __init__(self, request: GenerationRequest, reader: Reader, *, choice: int = 0) -> None:
         self.request = request
+        self.prompt = request.prompts[choice // request.choices]
         self.reader = reader
         self.choice = choice
-        self.tokens = list(request.prompt)
+        self.tokens = list(self.prompt)
         self.evaluated = 0
         """How many of `tokens` are in the cache."""
         self.number = -1
@@ -61,7 +62,7 @@ class Sequence:
     @property
     def drawn(self) -> int:
         """How many tokens the reply has."""
-        return len(self.tokens) - len(self.request.prompt)
+        return len(self.tokens) - len(self.prompt)
 
     @property
     def sampler(self) -> Sampler:
@@ -69,8 +70,9 @@ class Sequence:
         if self._sampler is None:
             sampling = self.request.sampling
             if self.choice:
-                sampling = replace(sampling, seed=(sampling.seed + self.choice) & 0xFFFFFFFF)
-            self._sampler = Sampler(sampling, prompt=self.request.prompt)
+                later = self.choice % self.request.choices
+                sampling = replace(sampling, seed=(sampling.seed + later) & 0xFFFFFFFF)
+            self._sampler = Sampler(sampling, prompt=self.prompt)
         return self._sampler
 
     def view(self, *, follows: bool) -> View:
@@ -120,7 +122,7 @@ class Sequence:
         self._hand_on(self._text.finish())
         # What was held back may be a stop string, too.
         reason = "stop" if self._text.stopped else reason
-        return Finish(reason, len(self.request.prompt), self.cached or 0, self.drawn, self.choice)
+        return Finish(reason, len(self.prompt), self.cached or 0, self.drawn, self.choice)
 
     def _hand_on(self, settled: str) -> None:
         if not settled:

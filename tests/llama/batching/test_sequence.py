@@ -25,7 +25,7 @@ def take(
 ) -> Taken:
     """Give a sequence the bytes of a text as its tokens, up to its end."""
     request = GenerationRequest(
-        prompt=(1, 2, 3),
+        prompts=((1, 2, 3),),
         limit=limit,
         sampling=Sampling(alternatives=alternatives),
         stops=stops,

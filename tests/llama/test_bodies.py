@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shareai_cli.errors import MalformedRequest
-from shareai_cli.llama.parameters import decode_chat
+from shareai_cli.llama.bodies.chat import decode_chat
 
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 

@@ -1,0 +1,81 @@
+"""From a body to what is generated: the prompt's tokens, and the room that they leave for a reply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shareai_cli.errors import ContextTooLong, MalformedRequest
+from shareai_cli.llama.batching.generation import GenerationRequest
+from shareai_cli.llama.bindings import Model
+from shareai_cli.llama.bodies.chat import ChatBody
+from shareai_cli.llama.bodies.completion import CompletionBody
+from shareai_cli.llama.bodies.generation import GenerationBody
+from shareai_cli.llama.bodies.inputs import texts_of
+from shareai_cli.llama.template import ChatTemplate
+
+
+class PromptReader:
+    """Reads bodies for one model; its methods may take a while for long texts."""
+
+    def __init__(self, model: Model, *, context_size: int, slots: int) -> None:
+        self._model = model
+        self._context_size = context_size
+        self._slots = slots
+        self._template = ChatTemplate(
+            model.template(), begin=model.text_of(model.begin), end=model.text_of(model.end)
+        )
+
+    def chat(self, body: ChatBody) -> GenerationRequest:
+        """Return what a chat asks for; `ContextTooLong` where the messages leave no room for a reply."""
+        prompt = self.tokens(self._template.render(body.messages, body.offered_tools), "messages")
+        return self._request(body, [prompt], body.limit, "messages")
+
+    def completion(self, body: CompletionBody) -> GenerationRequest:
+        """Return what a completion asks for; `ContextTooLong` where a prompt leaves no room for a reply."""
+        prompts = [self.tokens(text, "prompt") for text in texts_of(body.prompt, "prompt")]
+        return self._request(body, prompts, body.limit, "prompt")
+
+    def tokens(self, text: str | list[int], field: str) -> list[int]:
+        """Return a text's tokens, never none; `MalformedRequest` for numbers that are no tokens."""
+        if isinstance(text, str):
+            # Nothing can be computed of no tokens at all.
+            return self._model.tokenize(text) or [max(0, self._model.begin)]
+        self._check_known(text, field)
+        return text
+
+    def _request(
+        self, body: GenerationBody, prompts: Sequence[Sequence[int]], limit: int | None, field: str
+    ) -> GenerationRequest:
+        choices = body.n or 1
+        if choices * len(prompts) > self._slots:
+            raise MalformedRequest(
+                f"This model computes {self._slots} replies at a time, and the request wants "
+                f"{choices * len(prompts)}.",
+                param="n" if len(prompts) == 1 else field,
+            )
+        sampling = body.sampling()
+        self._check_known([token for token, _ in sampling.logit_bias], "logit_bias")
+        longest = max(map(len, prompts))
+        room = self._context_size - longest
+        if room < 1:
+            raise ContextTooLong(
+                f"The {longest} tokens of '{field}' leave no room for a reply: this model's context holds "
+                f"{self._context_size}.",
+                param=field,
+            )
+        return GenerationRequest(
+            prompts=tuple(map(tuple, prompts)),
+            limit=min(limit or room, room),
+            sampling=sampling,
+            stops=body.stops,
+            stop_tokens=frozenset(body.stop_token_ids or ()),
+            choices=choices,
+        )
+
+    def _check_known(self, tokens: Sequence[int], field: str) -> None:
+        unknown = next((token for token in tokens if token >= self._model.vocabulary_size), None)
+        if unknown is not None:
+            raise MalformedRequest(
+                f"'{field}' has the token {unknown}; this model knows {self._model.vocabulary_size}.",
+                param=field,
+            )
