@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from shareai_cli.llama.engine import Engine
+    from tests.support.model_server import Running
 
 collect_ignore_glob = [] if find_spec("llama_cpp") else ["test_*.py"]
 
@@ -53,3 +54,30 @@ def open_random(random_file: Path) -> Iterator[Callable[..., Engine]]:
 @pytest.fixture
 def random_engine(open_random: Callable[..., Engine]) -> Engine:
     return open_random(context=512)
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    """The demo model over HTTP."""
+    from tests.support.model_server import serve
+
+    async with serve() as served:
+        yield served
+
+
+@pytest.fixture
+async def roomy() -> AsyncIterator[Running]:
+    """The same, with a context to whose end no endless stream comes within a test."""
+    from tests.support.model_server import CONTEXT, serve
+
+    async with serve(32 * CONTEXT) as served:
+        yield served
+
+
+@pytest.fixture
+async def random_running(random_file: Path) -> AsyncIterator[Running]:
+    """The random model over HTTP."""
+    from tests.support.model_server import serve
+
+    async with serve(path=random_file) as served:
+        yield served
