@@ -74,6 +74,8 @@ class Model:
         self._vocabulary: Any = llama_cpp.llama_model_get_vocab(self._pointer)
         self.vocabulary_size = int(llama_cpp.llama_vocab_n_tokens(self._vocabulary))
         self.trained_context = int(llama_cpp.llama_model_n_ctx_train(self._pointer))
+        self.width = int(llama_cpp.llama_model_n_embd(self._pointer))
+        """Numbers of an embedding."""
         self.size = int(llama_cpp.llama_model_size(self._pointer))
         self.begin = int(llama_cpp.llama_vocab_bos(self._vocabulary))
         self.end = int(llama_cpp.llama_vocab_eos(self._vocabulary))
@@ -97,6 +99,22 @@ class Model:
         )
 
     @property
+    def pooling(self) -> int:
+        """How the file wants a text's embedding to be made of its tokens', 0 where it does not say."""
+        found = self._entry(f"{self._entry('general.architecture')}.pooling_type")
+        return int(found) if found.isdecimal() else 0
+
+    @property
+    def generates(self) -> bool:
+        """Whether it makes text: encoders, and what looks at the tokens that follow, make embeddings."""
+        architecture = self._entry("general.architecture")
+        return (
+            bool(llama_cpp.llama_model_has_decoder(self._pointer))
+            and not llama_cpp.llama_model_has_encoder(self._pointer)
+            and self._entry(f"{architecture}.attention.causal") != "false"
+        )
+
+    @property
     def cache_bytes_per_token(self) -> int:
         """Return about how many bytes of KV cache a token takes, at 16 bits a value."""
         heads = max(1, int(llama_cpp.llama_model_n_head(self._pointer)))
@@ -108,6 +126,12 @@ class Model:
         """Return the chat template (Jinja) that the file holds."""
         found = llama_cpp.llama_model_chat_template(self._pointer, None)
         return found.decode("utf-8", "replace") if found else None
+
+    def _entry(self, key: str) -> str:
+        """Return a value of the file's header as text, "" for none."""
+        buffer = ctypes.create_string_buffer(256)
+        size = llama_cpp.llama_model_meta_val_str(self._pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
     def text_of(self, token: int) -> str:
         """Return a token's text as the vocabulary writes it, "" for no token."""

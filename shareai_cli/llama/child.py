@@ -44,6 +44,7 @@ def run(start: ChildStart) -> None:
             model=engine.model,
             context_size=engine.context_size,
             scheduler=Batching(engine),
+            embedder=engine.embedder,
             secret=start.secret,
         )
         server = Server(handler.handle, refuse=refusal)

@@ -16,6 +16,7 @@ from shareai_cli.llama.batching.pace import Pace
 from shareai_cli.llama.batching.plan import Step, View, admits, next_step
 from shareai_cli.llama.batching.sequence import Sequence
 from shareai_cli.llama.bindings import Library, Model
+from shareai_cli.llama.embedding import Embedder
 from shareai_cli.llama.fit import SLOTS, context_of, default_cells, default_threads
 from shareai_cli.types import Clock
 
@@ -50,7 +51,7 @@ class Engine:
         except BaseException:
             self.model.close()
             raise
-        self._library = library
+        self.embedder = Embedder(library, self.model, threads=threads or default_threads(self.model))
         self._clock = clock
         self.slots = slots
         # More than a model was trained for is for those who ask for it.
@@ -139,6 +140,7 @@ class Engine:
             sequence.close()
         self._running.clear()
         self._waiting.clear()
+        self.embedder.close()
         self._context.close()
         self.model.close()
 

@@ -9,6 +9,7 @@ from shareai_cli.llama.batching.generation import GenerationRequest
 from shareai_cli.llama.bindings import Model
 from shareai_cli.llama.bodies.chat import ChatBody
 from shareai_cli.llama.bodies.completion import CompletionBody
+from shareai_cli.llama.bodies.embedding import EmbeddingBody
 from shareai_cli.llama.bodies.generation import GenerationBody
 from shareai_cli.llama.bodies.inputs import texts_of
 from shareai_cli.llama.template import ChatTemplate
@@ -17,10 +18,11 @@ from shareai_cli.llama.template import ChatTemplate
 class PromptReader:
     """Reads bodies for one model; its methods may take a while for long texts."""
 
-    def __init__(self, model: Model, *, context_size: int, slots: int) -> None:
+    def __init__(self, model: Model, *, context_size: int, slots: int, longest: int) -> None:
         self._model = model
         self._context_size = context_size
         self._slots = slots
+        self._longest = longest
         self._template = ChatTemplate(
             model.template(), begin=model.text_of(model.begin), end=model.text_of(model.end)
         )
@@ -35,6 +37,21 @@ class PromptReader:
         prompts = [self.tokens(text, "prompt") for text in texts_of(body.prompt, "prompt")]
         return self._request(body, prompts, body.limit, "prompt")
 
+    def embedding(self, body: EmbeddingBody) -> list[list[int]]:
+        """Return the tokens of each text to embed; `ContextTooLong` for one that is too long."""
+        if body.dimensions is not None and body.dimensions > self._model.width:
+            raise MalformedRequest(
+                f"The field 'dimensions' is wrong: this model's embeddings have {self._model.width}.",
+                param="dimensions",
+            )
+        texts = [self.tokens(text, "input") for text in texts_of(body.input, "input")]
+        longest = max(map(len, texts))
+        if longest > self._longest:
+            raise ContextTooLong(
+                f"A text of 'input' has {longest} tokens; this model takes {self._longest}.", param="input"
+            )
+        return texts
+
     def tokens(self, text: str | list[int], field: str) -> list[int]:
         """Return a text's tokens, never none; `MalformedRequest` for numbers that are no tokens."""
         if isinstance(text, str):
@@ -46,6 +63,8 @@ class PromptReader:
     def _request(
         self, body: GenerationBody, prompts: Sequence[Sequence[int]], limit: int | None, field: str
     ) -> GenerationRequest:
+        if not self._model.generates:
+            raise MalformedRequest("This model makes embeddings only.", param="model")
         choices = body.n or 1
         if choices * len(prompts) > self._slots:
             raise MalformedRequest(

@@ -18,10 +18,13 @@ from shareai_cli.errors import (
 )
 from shareai_cli.llama.batching.generation import Delta, GenerationRequest
 from shareai_cli.llama.bindings import Model
-from shareai_cli.llama.bodies.chat import decode_chat
-from shareai_cli.llama.bodies.completion import decode_completion
+from shareai_cli.llama.bodies.chat import ChatBody, decode_chat
+from shareai_cli.llama.bodies.completion import CompletionBody, decode_completion
+from shareai_cli.llama.bodies.embedding import EmbeddingBody, decode_embedding
 from shareai_cli.llama.bodies.generation import GenerationBody
 from shareai_cli.llama.completion_reply import CompletionReply
+from shareai_cli.llama.embedding import Embedder
+from shareai_cli.llama.embedding_reply import embeddings_object
 from shareai_cli.llama.prompts import PromptReader
 from shareai_cli.llama.replies import ChatReply, Reply
 from shareai_cli.llama.scheduler import Generation, Scheduler
@@ -32,10 +35,12 @@ from shareai_cli.wire.refusal import error_event
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+EMBEDDINGS = "/v1/embeddings"
 MODELS = "/v1/models"
 HEALTH = "/health"
 
-Body = TypeVar("Body", bound=GenerationBody)
+Body = TypeVar("Body", ChatBody, CompletionBody, EmbeddingBody)
+Understood = TypeVar("Understood")
 Answer = Callable[[Request], Awaitable[Response]]
 
 _JSON = (b"content-type", b"application/json")
@@ -52,6 +57,7 @@ class ModelServer:
         model: Model,
         context_size: int,
         scheduler: Scheduler,
+        embedder: Embedder,
         secret: str,
         wall_clock: WallClock = time.time,
     ) -> None:
@@ -59,12 +65,16 @@ class ModelServer:
         self._model = model
         self._context_size = context_size
         self._scheduler = scheduler
+        self._embedder = embedder
         self._authorization = b"Bearer " + secret.encode()
         self._wall_clock = wall_clock
-        self._prompts = PromptReader(model, context_size=context_size, slots=scheduler.load().slots)
+        self._prompts = PromptReader(
+            model, context_size=context_size, slots=scheduler.load().slots, longest=embedder.longest
+        )
         self._routes: dict[str, tuple[str, Answer]] = {
             CHAT: ("POST", self._chat),
             COMPLETIONS: ("POST", self._completions),
+            EMBEDDINGS: ("POST", self._embeddings),
             MODELS: ("GET", self._list_models),
             HEALTH: ("GET", self._health),
         }
@@ -123,7 +133,13 @@ class ModelServer:
         )
         return await self._generate(wanted, body, reply)
 
-    async def _read(self, body: Body, understand: Callable[[Body], GenerationRequest]) -> GenerationRequest:
+    async def _embeddings(self, request: Request) -> Response:
+        body = decode_embedding(request.body)
+        texts = await self._read(body, self._prompts.embedding)
+        vectors = await self._embedder.embed(texts)
+        return Response(200, [_JSON], embeddings_object(body, vectors, sum(map(len, texts))))
+
+    async def _read(self, body: Body, understand: Callable[[Body], Understood]) -> Understood:
         """Return what a body asks for, read by the thread for that; `UnknownModel` for another model's."""
         if body.model != self._name:
             raise UnknownModel(

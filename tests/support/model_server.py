@@ -44,6 +44,7 @@ async def serve(context: int = CONTEXT, path: Path = DEMO_FILE) -> AsyncIterator
         model=engine.model,
         context_size=engine.context_size,
         scheduler=scheduler,
+        embedder=engine.embedder,
         secret=SECRET,
     )
     async with client_of(model_server.handle, SECRET) as client:

@@ -37,7 +37,15 @@ class Context:
     """The cache, and the logits of the last `decode`."""
 
     def __init__(
-        self, library: Library, model: Model, *, cells: int, sequences: int, threads: int, batch: int = 512
+        self,
+        library: Library,
+        model: Model,
+        *,
+        cells: int,
+        sequences: int,
+        threads: int,
+        batch: int = 512,
+        embeddings: bool = False,
     ) -> None:
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = cells
@@ -45,6 +53,13 @@ class Context:
         # With one ubatch a decode either happened as a whole or not at all.
         parameters.n_seq_max = parameters.n_outputs_max = sequences
         parameters.kv_unified = True
+        if embeddings:
+            parameters.embeddings = True
+            # What the file does not say: the mean over a text.
+            parameters.pooling_type = model.pooling or llama_cpp.LLAMA_POOLING_TYPE_MEAN
+            # Each token counts, and has a row.
+            parameters.n_outputs_max = parameters.n_batch
+        self._every_row = embeddings
         parameters.n_threads = parameters.n_threads_batch = threads
         library.take_errors()
         self._model = model
@@ -110,6 +125,11 @@ class Context:
             else:
                 llama_cpp.llama_memory_seq_rm(self._memory, change.sequence, -1, -1)
 
+    def clear(self) -> None:
+        """Forget all sequences."""
+        if self._memory:
+            llama_cpp.llama_memory_clear(self._memory, True)
+
     def length(self, sequence: int) -> int:
         """Return how many tokens of a sequence llama.cpp holds."""
         return int(llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)) + 1
@@ -130,7 +150,7 @@ class Context:
             buffers.tokens[start:end] = piece.tokens
             buffers.positions[start:end] = range(piece.position, piece.position + len(piece.tokens))
             buffers.sequences[start:end] = piece.sequence
-            buffers.wanted[start:end] = 0
+            buffers.wanted[start:end] = self._every_row
             if piece.wants_logits:
                 buffers.wanted[end - 1] = 1
                 rows[piece.sequence] = end - 1
