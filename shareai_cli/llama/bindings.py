@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import llama_cpp
@@ -90,6 +91,11 @@ class Model:
         return self._pointer
 
     @property
+    def vocabulary(self) -> Any:
+        """The `llama_vocab *`."""
+        return self._vocabulary
+
+    @property
     def shares_beginnings(self) -> bool:
         """Whether a sequence can go on from a part of another's: not with recurrence or a sliding window."""
         return not (
@@ -159,6 +165,13 @@ class Model:
         if self.adds_begin and self.begin >= 0 and found[:1] != [self.begin]:
             found.insert(0, self.begin)
         return found
+
+    @cached_property
+    def silent(self) -> list[int]:
+        """The control tokens that do not end a reply: they have a text, and none of it reaches a reply."""
+        is_control = llama_cpp.llama_vocab_is_control
+        controls = (token for token in range(self.vocabulary_size) if is_control(self._vocabulary, token))
+        return [token for token in controls if not self.ends(token)]
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes in the reply; control tokens have none."""

@@ -229,7 +229,7 @@ class Engine:
         if not piece.wants_logits:
             return
         try:
-            finish = sequence.take(sequence.sampler.draw(self._context, sequence.number), self.model)
+            finish = sequence.take(sequence.draw(self._context, self.model), self.model)
         except ShareAIError as error:
             self._fail(sequence, error)
         except Exception as error:

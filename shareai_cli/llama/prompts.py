@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from shareai_cli.errors import ContextTooLong, MalformedRequest
 from shareai_cli.llama.batching.generation import GenerationRequest
 from shareai_cli.llama.bindings import Model
-from shareai_cli.llama.bodies.chat import ChatBody
+from shareai_cli.llama.bodies.chat import ChatBody, ResponseFormat
 from shareai_cli.llama.bodies.completion import CompletionBody
 from shareai_cli.llama.bodies.embedding import EmbeddingBody
 from shareai_cli.llama.bodies.generation import GenerationBody
 from shareai_cli.llama.bodies.inputs import texts_of
+from shareai_cli.llama.schema_grammar import any_object_grammar, schema_grammar
 from shareai_cli.llama.template import ChatTemplate
 
 
@@ -30,7 +33,8 @@ class PromptReader:
     def chat(self, body: ChatBody) -> GenerationRequest:
         """Return what a chat asks for; `ContextTooLong` where the messages leave no room for a reply."""
         prompt = self.tokens(self._template.render(body.messages, body.offered_tools), "messages")
-        return self._request(body, [prompt], body.limit, "messages")
+        request = self._request(body, [prompt], body.limit, "messages")
+        return replace(request, grammar=_grammar(body.response_format))
 
     def completion(self, body: CompletionBody) -> GenerationRequest:
         """Return what a completion asks for; `ContextTooLong` where a prompt leaves no room for a reply."""
@@ -98,3 +102,12 @@ class PromptReader:
                 f"'{field}' has the token {unknown}; this model knows {self._model.vocabulary_size}.",
                 param=field,
             )
+
+
+def _grammar(wanted: ResponseFormat | None) -> str:
+    """Return the grammar that a reply of the wanted form keeps to, "" for free text."""
+    if wanted is None or wanted.type == "text":
+        return ""
+    if wanted.json_schema is None or not wanted.json_schema.schema:
+        return any_object_grammar()
+    return schema_grammar(wanted.json_schema.schema)

@@ -14,6 +14,7 @@ from msgspec import structs
 from shareai_cli.errors import EngineFailed
 from shareai_cli.llama.batching.cache import Copy, Remove
 from shareai_cli.llama.batching.context import Context, Piece
+from shareai_cli.llama.batching.grammar import Grammar
 from shareai_cli.llama.batching.sampling import Sampler, Sampling
 from shareai_cli.llama.bindings import Library, Model
 
@@ -92,6 +93,22 @@ FATAL = {
         "for repeat, other in ((100.0, 2.0), (0.01, -2.0)):\n"
         "    penalties = Sampling(repeat_penalty=repeat, frequency_penalty=other, presence_penalty=other)\n"
         "    draw(structs.replace(penalties, temperature=0.0011))"
+    ),
+    "what is no grammar": (
+        "for text in ('', ' ', 'root ::= nothing', 'root ::= root', 'x ::= \"a\"', '(((', 'root ::= [a'):\n"
+        "    refused(Grammar, model, text)"
+    ),
+    "tokens that a grammar does not admit": (
+        "def kept(sampling):\n"
+        "    sampler = Sampler(sampling, prompt=(), grammar=Grammar(model, 'root ::= \"ab\"'))\n"
+        "    drawn = []\n"
+        "    for _ in range(3):\n"
+        "        assert context.decode([Piece(3, context.length(3), [70], wants_logits=True)])\n"
+        "        drawn.append(sampler.draw(context, 3).token)\n"
+        "    sampler.close()\n"
+        "    assert model.text(drawn) == 'ab' and model.ends(drawn[2])\n"
+        "kept(Sampling(temperature=0.0))\nkept(Sampling())\n"
+        "kept(Sampling(logit_bias=tuple((token, -100.0) for token in range(model.vocabulary_size))))"
     ),
     "a callback that nobody seems to hold": (
         "import gc\ngc.collect()\n"

@@ -180,7 +180,7 @@ async def test_too_long_messages_are_refused_with_both_figures(running: Running)
         ({"n": 3}, "n"),
         ({"logit_bias": {"100000": 1}}, "logit_bias"),
         ({"temperature": 9}, "temperature"),
-        ({"response_format": {"type": "json_object"}}, None),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
     ],
 )
 async def test_bad_parameters_are_a_400_and_the_server_goes_on(

@@ -24,6 +24,9 @@ class GenerationRequest(Struct, frozen=True):
     choices: int = 1
     """How many replies to each prompt, each with the next seed."""
 
+    grammar: str = ""
+    """What each reply has to keep to, in GBNF; "" for nothing."""
+
     @property
     def replies(self) -> int:
         """How many replies that are; those to the first prompt come first."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shareai_cli.errors import EngineFailed
 from shareai_cli.llama.batching.context import Context
+from shareai_cli.llama.batching.grammar import Candidates, Grammar
 from shareai_cli.llama.batching.penalties import Bias, Penalties
 
 COLDEST = 1e-3
@@ -64,8 +65,9 @@ class Drawn(Struct, frozen=True, gc=False):
 class Sampler:
     """Draws the tokens of one reply; it has to be closed."""
 
-    def __init__(self, sampling: Sampling, *, prompt: Sequence[int]) -> None:
+    def __init__(self, sampling: Sampling, *, prompt: Sequence[int], grammar: Grammar | None = None) -> None:
         self._sampling = sampling
+        self._grammar = grammar
         self._bias = Bias(sampling.logit_bias) if sampling.logit_bias else None
         self._penalties = _penalties(sampling, prompt)
         self._chain: Any = None if sampling.greedy else _chain(sampling)
@@ -80,7 +82,9 @@ class Sampler:
         return Drawn(token, float(logprobs[token]), likeliest)
 
     def close(self) -> None:
-        """Free the chain and its samplers."""
+        """Free the chain, its samplers, and the grammar."""
+        if self._grammar is not None:
+            self._grammar.close()
         if self._chain:
             llama_cpp.llama_sampler_free(self._chain)
             self._chain = None
@@ -90,13 +94,25 @@ class Sampler:
             self._bias.apply(context.logits(sequence))
         if self._penalties is not None:
             self._penalties.apply(context.logits(sequence))
-        if self._sampling.greedy:
-            token = int(context.logits(sequence).argmax())
-        else:
-            token = int(llama_cpp.llama_sampler_sample(self._chain, context.pointer, context.row(sequence)))
+        token = self._draw_of_all(context, sequence)
+        if self._grammar is not None:
+            logits = context.logits(sequence)
+            if not self._grammar.admits(token, logits):
+                token = self._draw_of(self._grammar.admitted(logits))
+            self._grammar.accept(token)
         if self._penalties is not None:
             self._penalties.add(token)
         return token
+
+    def _draw_of_all(self, context: Context, sequence: int) -> int:
+        if self._sampling.greedy:
+            return int(context.logits(sequence).argmax())
+        return int(llama_cpp.llama_sampler_sample(self._chain, context.pointer, context.row(sequence)))
+
+    def _draw_of(self, candidates: Candidates) -> int:
+        if self._sampling.greedy:
+            return candidates.likeliest()
+        return candidates.drawn(self._chain)
 
 
 def _chain(sampling: Sampling) -> Any:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from shareai_cli.llama.batching.context import Piece
+from shareai_cli.llama.batching.context import Context, Piece
 from shareai_cli.llama.batching.generation import (
     Finish,
     FinishReason,
@@ -16,8 +16,10 @@ from shareai_cli.llama.batching.generation import (
     Scored,
     Text,
 )
+from shareai_cli.llama.batching.grammar import Grammar
 from shareai_cli.llama.batching.plan import View
 from shareai_cli.llama.batching.sampling import Drawn, Sampler
+from shareai_cli.llama.bindings import Model
 from shareai_cli.llama.text import ReplyText
 
 
@@ -64,17 +66,6 @@ class Sequence:
         """How many tokens the reply has."""
         return len(self.tokens) - len(self.prompt)
 
-    @property
-    def sampler(self) -> Sampler:
-        """What draws its tokens, made when it is first needed."""
-        if self._sampler is None:
-            sampling = self.request.sampling
-            if self.choice:
-                later = self.choice % self.request.choices
-                sampling = replace(sampling, seed=(sampling.seed + later) & 0xFFFFFFFF)
-            self._sampler = Sampler(sampling, prompt=self.prompt)
-        return self._sampler
-
     def view(self, *, follows: bool) -> View:
         """Return what the plan has to know."""
         return View(
@@ -93,6 +84,16 @@ class Sequence:
             tokens=self.tokens[self.evaluated : end],
             wants_logits=end == len(self.tokens),
         )
+
+    def draw(self, context: Context, model: Model) -> Drawn:
+        """Draw the next token from what the last step computed for this sequence."""
+        if self._sampler is None:
+            request = self.request
+            later = self.choice % request.choices
+            sampling = replace(request.sampling, seed=(request.sampling.seed + later) & 0xFFFFFFFF)
+            grammar = Grammar(model, request.grammar) if request.grammar else None
+            self._sampler = Sampler(sampling, prompt=self.prompt, grammar=grammar)
+        return self._sampler.draw(context, self.number)
 
     def take(self, drawn: Drawn, vocabulary: Vocabulary) -> Finish | None:
         """Add a drawn token and hand on the text that it settles; return the reply's end if this is it."""

@@ -61,10 +61,20 @@ class Tool(Struct, frozen=True):
     function: FunctionDefinition
 
 
+class NamedSchema(Struct, frozen=True):
+    """The schema of a reply; it is kept to, `strict` or not."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    schema: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
 class ResponseFormat(Struct, frozen=True):
     """The form that the reply has to have."""
 
-    type: str
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
 
 
 class ChatBody(GenerationBody, frozen=True, kw_only=True):
@@ -110,8 +120,13 @@ def _refuse_unsupported(chat: ChatBody) -> None:
     """Refuse what would be ignored in silence, to the client's surprise."""
     if chat.top_logprobs is not None and not chat.logprobs:
         raise MalformedRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
-    if chat.response_format is not None and chat.response_format.type != "text":
-        raise unsupported("response_format", "other than text is")
+    wanted = chat.response_format
+    if wanted is not None and wanted.type == "json_schema" and wanted.json_schema is None:
+        raise MalformedRequest(
+            "The field 'response_format.json_schema' is missing.", param="response_format.json_schema"
+        )
+    if wanted is not None and wanted.type != "text" and chat.offered_tools:
+        raise unsupported("response_format", "together with tools is")
     if chat.tool_choice not in (None, "auto", "none"):
         raise unsupported("tool_choice", "other than auto and none is")
     if chat.functions:
