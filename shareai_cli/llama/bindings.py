@@ -1,4 +1,4 @@
-"""llama.cpp's C interface, as far as this package uses it, with every call that can end the process guarded.
+"""llama.cpp's library and models, as far as this package uses them, with fatal calls guarded.
 
 The high-level `llama_cpp.Llama` is left aside: it detokenises the whole reply at every token, cannot be
 stopped while it reads a prompt, and fails on pieces longer than 32 bytes. Reference: llama.h of llama.cpp.
@@ -7,35 +7,17 @@ stopped while it reads a prompt, and fails on pieces longer than 32 bytes. Refer
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import llama_cpp
-from msgspec import Struct
 
 from shareai_cli.errors import EngineFailed, ModelUnavailable
 
-PENALTY_WINDOW = 1024
-"""How many of the last tokens the frequency and presence penalties look at."""
-
 _LOG_ERROR = 4
 """`GGML_LOG_LEVEL_ERROR` (ggml.h)."""
-
-
-class Sampling(Struct, frozen=True):
-    """How a token is drawn from the logits; the defaults are llama.cpp's own."""
-
-    temperature: float = 0.8
-    """0 takes the likeliest token."""
-    top_p: float = 0.95
-    top_k: int = 40
-    min_p: float = 0.05
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    seed: int = 0
-    """32 bits."""
 
 
 class Library:
@@ -93,6 +75,8 @@ class Model:
         self._vocabulary: Any = llama_cpp.llama_model_get_vocab(self._pointer)
         self.vocabulary_size = int(llama_cpp.llama_vocab_n_tokens(self._vocabulary))
         self.trained_context = int(llama_cpp.llama_model_n_ctx_train(self._pointer))
+        self.width = int(llama_cpp.llama_model_n_embd(self._pointer))
+        """Numbers of an embedding."""
         self.size = int(llama_cpp.llama_model_size(self._pointer))
         self.begin = int(llama_cpp.llama_vocab_bos(self._vocabulary))
         self.end = int(llama_cpp.llama_vocab_eos(self._vocabulary))
@@ -107,6 +91,36 @@ class Model:
         return self._pointer
 
     @property
+    def vocabulary(self) -> Any:
+        """The `llama_vocab *`."""
+        return self._vocabulary
+
+    @property
+    def shares_beginnings(self) -> bool:
+        """Whether a sequence can go on from a part of another's: not with recurrence or a sliding window."""
+        return not (
+            llama_cpp.llama_model_is_recurrent(self._pointer)
+            or llama_cpp.llama_model_is_hybrid(self._pointer)
+            or llama_cpp.llama_model_n_swa(self._pointer) > 0
+        )
+
+    @property
+    def pooling(self) -> int:
+        """How the file wants a text's embedding to be made of its tokens', 0 where it does not say."""
+        found = self._entry(f"{self._entry('general.architecture')}.pooling_type")
+        return int(found) if found.isdecimal() else 0
+
+    @property
+    def generates(self) -> bool:
+        """Whether it makes text: encoders, and what looks at the tokens that follow, make embeddings."""
+        architecture = self._entry("general.architecture")
+        return (
+            bool(llama_cpp.llama_model_has_decoder(self._pointer))
+            and not llama_cpp.llama_model_has_encoder(self._pointer)
+            and self._entry(f"{architecture}.attention.causal") != "false"
+        )
+
+    @property
     def cache_bytes_per_token(self) -> int:
         """Return about how many bytes of KV cache a token takes, at 16 bits a value."""
         heads = max(1, int(llama_cpp.llama_model_n_head(self._pointer)))
@@ -118,6 +132,12 @@ class Model:
         """Return the chat template (Jinja) that the file holds."""
         found = llama_cpp.llama_model_chat_template(self._pointer, None)
         return found.decode("utf-8", "replace") if found else None
+
+    def _entry(self, key: str) -> str:
+        """Return a value of the file's header as text, "" for none."""
+        buffer = ctypes.create_string_buffer(256)
+        size = llama_cpp.llama_model_meta_val_str(self._pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
     def text_of(self, token: int) -> str:
         """Return a token's text as the vocabulary writes it, "" for no token."""
@@ -146,6 +166,13 @@ class Model:
             found.insert(0, self.begin)
         return found
 
+    @cached_property
+    def silent(self) -> list[int]:
+        """The control tokens that do not end a reply: they have a text, and none of it reaches a reply."""
+        is_control = llama_cpp.llama_vocab_is_control
+        controls = (token for token in range(self.vocabulary_size) if is_control(self._vocabulary, token))
+        return [token for token in controls if not self.ends(token)]
+
     def piece(self, token: int) -> bytes:
         """Return a token's bytes in the reply; control tokens have none."""
         size = 64
@@ -156,140 +183,12 @@ class Model:
                 return buffer.raw[:count]
             size = -count
 
+    def text(self, tokens: Iterable[int]) -> str:
+        """Return the text of tokens; control tokens have none."""
+        return b"".join(map(self.piece, tokens)).decode("utf-8", "replace")
+
     def close(self) -> None:
         """Free the weights; the contexts made of them have to be closed before."""
         if self._pointer:
             llama_cpp.llama_model_free(self._pointer)
             self._pointer = None
-
-
-class Context:
-    """One sequence of tokens being evaluated: used by one thread, except for `interrupt`."""
-
-    def __init__(self, library: Library, model: Model, *, size: int, threads: int, batch: int = 512) -> None:
-        parameters = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = size
-        parameters.n_batch = parameters.n_ubatch = min(batch, size)
-        parameters.n_threads = parameters.n_threads_batch = threads
-        library.take_errors()
-        self._model = model
-        self._pointer: Any = llama_cpp.llama_init_from_model(model.pointer, parameters)
-        if not self._pointer:
-            why = next(iter(library.take_errors()), "llama.cpp does not say why")
-            raise ModelUnavailable(f"llama.cpp cannot make a context of {size} tokens: {why.rstrip('.')}.")
-        self._memory: Any = llama_cpp.llama_get_memory(self._pointer)
-        self.size = int(llama_cpp.llama_n_ctx(self._pointer))
-        # A batch larger than this one ends the process.
-        self.batch = int(llama_cpp.llama_n_batch(self._pointer))
-        self._interrupted = ctypes.create_string_buffer(2)
-        self._abort_callback = _abort_when_set()
-        if self._abort_callback is not None:
-            llama_cpp.llama_set_abort_callback(
-                self._pointer, self._abort_callback, ctypes.addressof(self._interrupted)
-            )
-
-    def interrupt(self, wanted: bool) -> None:
-        """Make a running `decode` end soon, or (False) let the next ones run. From any thread."""
-        self._interrupted[0] = b"\x01" if wanted else b"\x00"
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether `interrupt` asks for an end."""
-        return self._interrupted[0] != b"\x00"
-
-    def decode(self, tokens: Sequence[int]) -> bool:
-        """Evaluate tokens after those before; False when interrupted. `EngineFailed` clears the context."""
-        for start in range(0, len(tokens), self.batch):
-            if self.interrupted:
-                return False
-            part = tokens[start : start + self.batch]
-            array = (llama_cpp.llama_token * len(part))(*part)
-            result = llama_cpp.llama_decode(self._pointer, llama_cpp.llama_batch_get_one(array, len(part)))
-            if result == 2:
-                return False
-            if result != 0:
-                self.clear()
-                raise EngineFailed(f"llama.cpp stopped with {result} while it evaluated the tokens.")
-        return True
-
-    def keep(self, count: int) -> bool:
-        """Forget all after the first `count` tokens; False where all had to be forgotten."""
-        if count and llama_cpp.llama_memory_seq_rm(self._memory, 0, count, -1):
-            return True
-        self.clear()
-        return False
-
-    def clear(self) -> None:
-        """Forget all tokens."""
-        llama_cpp.llama_memory_clear(self._memory, True)
-
-    def sampler(self, sampling: Sampling) -> Sampler:
-        """Return a sampler over this context's last logits; it has to be closed."""
-        return Sampler(self._pointer, self._model.vocabulary_size, sampling)
-
-    def close(self) -> None:
-        """Free the context."""
-        if self._pointer:
-            llama_cpp.llama_free(self._pointer)
-            self._pointer = None
-
-
-class Sampler:
-    """A chain of llama.cpp's samplers for one reply."""
-
-    def __init__(self, context: Any, vocabulary_size: int, sampling: Sampling) -> None:
-        self._context = context
-        self._chain: Any = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        if not self._chain:
-            raise EngineFailed("llama.cpp cannot make a sampler.")
-        try:
-            for sampler in _samplers(vocabulary_size, sampling):
-                # A refused sampler is a NULL pointer object; adding it would end the process.
-                if not sampler:
-                    raise EngineFailed("llama.cpp refuses these sampling parameters.")
-                llama_cpp.llama_sampler_chain_add(self._chain, sampler)
-        except EngineFailed:
-            self.close()
-            raise
-
-    def next(self) -> int:
-        """Draw the token after those evaluated; only after a `decode` that returned True."""
-        return int(llama_cpp.llama_sampler_sample(self._chain, self._context, -1))
-
-    def close(self) -> None:
-        """Free the chain and its samplers."""
-        if self._chain:
-            llama_cpp.llama_sampler_free(self._chain)
-            self._chain = None
-
-
-def _samplers(vocabulary_size: int, sampling: Sampling) -> list[Any]:
-    chosen: list[Any] = []
-    if sampling.frequency_penalty or sampling.presence_penalty:
-        chosen.append(
-            llama_cpp.llama_sampler_init_penalties(
-                vocabulary_size, PENALTY_WINDOW, 1.0, sampling.frequency_penalty, sampling.presence_penalty
-            )
-        )
-    if sampling.temperature <= 0:
-        return [*chosen, llama_cpp.llama_sampler_init_greedy()]
-    return [
-        *chosen,
-        llama_cpp.llama_sampler_init_top_k(sampling.top_k),
-        llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1),
-        llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1),
-        llama_cpp.llama_sampler_init_temp(sampling.temperature),
-        llama_cpp.llama_sampler_init_dist(sampling.seed),
-    ]
-
-
-def _abort_when_set() -> Any:
-    """Return a C function that is true for a pointer to a byte other than zero, None where there is none.
-
-    llama.cpp calls it at every node of its graph: a Python function would need the GIL each time, and libc's
-    `strlen`, whose result has a true lowest byte for a string of one character, does the same without.
-    """
-    if sys.platform == "win32":
-        return None
-    function = ctypes.CDLL(None).strlen
-    return ctypes.cast(function, llama_cpp.ggml_abort_callback)

@@ -32,7 +32,7 @@ def run(start: ChildStart) -> None:
     """Load the model and serve it; returns only by an error, as the pipe's end ends the process."""
     # Imported here: a missing or broken llama.cpp is an error to be told to the parent.
     from shareai_cli.llama.engine import Engine
-    from shareai_cli.llama.scheduler import OneAtATime
+    from shareai_cli.llama.scheduler import Batching
     from shareai_cli.llama.server import ModelServer
 
     model = start.model
@@ -43,7 +43,8 @@ def run(start: ChildStart) -> None:
             model.id,
             model=engine.model,
             context_size=engine.context_size,
-            scheduler=OneAtATime(engine),
+            scheduler=Batching(engine),
+            embedder=engine.embedder,
             secret=start.secret,
         )
         server = Server(handler.handle, refuse=refusal)

@@ -6,78 +6,208 @@ Reference: https://platform.openai.com/docs/api-reference/chat/object and .../ch
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from shareai_cli.llama.scheduler import Finish
-from shareai_cli.llama.text import Call
+from shareai_cli.llama.batching.generation import Delta, Finish, Scored, Text
+from shareai_cli.llama.text import Call, ToolCallReader
 
 DONE = b"data: [DONE]\n\n"
 
+LEAST_LOGPROB = -9999.0
+"""What OpenAI writes for a token that cannot come: JSON has no infinity."""
 
-def usage_object(finish: Finish) -> dict[str, Any]:
-    """Return `usage`: exact counts of the model's own tokens."""
-    return {
-        "prompt_tokens": finish.prompt_tokens,
-        "completion_tokens": finish.completion_tokens,
-        "total_tokens": finish.prompt_tokens + finish.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": finish.cached_tokens},
-    }
+Pieces = Callable[[int], bytes]
+"""The bytes of a token."""
 
 
-class Writer:
-    """Writes one reply's objects: all with the same id, time and model."""
+class Reply(Protocol):
+    """Turns a generation's deltas into the body that its client asked for."""
 
-    def __init__(self, model: str, created: int) -> None:
+    @property
+    def complete(self) -> bool:
+        """Whether every reply has come to its end."""
+
+    def begin(self) -> bytes:
+        """Return the first events of a stream."""
+
+    def events(self, delta: Delta) -> bytes:
+        """Return a delta's events; often none for an end of text that may become something else."""
+
+    def end(self, *, include_usage: bool) -> bytes:
+        """Return the last events of a stream, `[DONE]` included."""
+
+    def whole(self) -> bytes:
+        """Return the reply as one object, after all deltas went through `events`."""
+
+
+class Tally:
+    """The ends of a request's replies, of which each prompt has some, and what they took together."""
+
+    def __init__(self, replies: int, *, choices: int) -> None:
+        self._missing = replies
+        self._choices = choices
+        self._prompt = 0
+        self._cached = 0
+        self._completion = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every reply has come to its end."""
+        return not self._missing
+
+    def add(self, finish: Finish) -> None:
+        """Take note of the end of a reply; what the first of a prompt had to read is that prompt."""
+        self._missing -= 1
+        self._completion += finish.completion_tokens
+        if finish.choice % self._choices == 0:
+            self._prompt += finish.prompt_tokens
+            self._cached += finish.cached_tokens
+
+    def usage(self) -> dict[str, Any]:
+        """Return `usage`: exact counts of the model's own tokens."""
+        return {
+            "prompt_tokens": self._prompt,
+            "completion_tokens": self._completion,
+            "total_tokens": self._prompt + self._completion,
+            "prompt_tokens_details": {"cached_tokens": self._cached},
+        }
+
+
+class _Choice:
+    """One choice of a reply: what its text holds so far, and what is not written yet."""
+
+    def __init__(self, index: int, *, tools: bool) -> None:
+        self.index = index
+        self.text: list[str] = []
+        self.calls: list[dict[str, Any]] = []
+        self.scores: list[Scored] = []
+        self.reason: str | None = None
+        self._tools = ToolCallReader() if tools else None
+
+    def feed(self, text: Text) -> list[str | Call]:
+        """Return what is settled after more text."""
+        self.scores += text.scores
+        return self._tools.feed(text.text) if self._tools else [text.text]
+
+    def finish(self, finish: Finish) -> list[str | Call]:
+        """Return what was held back."""
+        rest = self._tools.finish() if self._tools else []
+        called = self.calls or any(isinstance(piece, Call) for piece in rest)
+        self.reason = "tool_calls" if called and finish.reason == "stop" else finish.reason
+        return rest
+
+    def add(self, piece: str | Call) -> dict[str, Any]:
+        """Keep a piece and return its delta."""
+        if isinstance(piece, str):
+            self.text.append(piece)
+            return {"content": piece}
+        function = {"name": piece.name, "arguments": piece.arguments}
+        call = {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+        self.calls.append(call)
+        return {"tool_calls": [{"index": len(self.calls) - 1, **call}]}
+
+    def message(self) -> dict[str, Any]:
+        """Return the whole message."""
+        text = "".join(self.text)
+        if not self.calls:
+            return {"role": "assistant", "content": text, "refusal": None}
+        return {
+            "role": "assistant",
+            "content": text.strip() or None,
+            "refusal": None,
+            "tool_calls": self.calls,
+        }
+
+
+class ChatReply:
+    """A chat completion: all its objects have the same id, time and model."""
+
+    def __init__(
+        self, model: str, created: int, *, choices: int, tools: bool, logprobs: bool, pieces: Pieces
+    ) -> None:
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "object": "chat.completion.chunk",
             "created": created,
             "model": model,
         }
-        self._calls = 0
+        self._choices = [_Choice(index, tools=tools) for index in range(choices)]
+        self._tally = Tally(choices, choices=choices)
+        self._logprobs = logprobs
+        self._pieces = pieces
+        self._scores: list[list[dict[str, Any]]] = [[] for _ in range(choices)]
 
-    def completion(self, text: str, calls: Sequence[Call], finish: Finish) -> bytes:
-        """Encode the whole reply."""
-        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
-        if calls:
-            message["content"] = text.strip() or None
-            message["tool_calls"] = [self._call(call) for call in calls]
-        reason = "tool_calls" if calls and finish.reason == "stop" else finish.reason
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    @property
+    def complete(self) -> bool:
+        """Whether every reply has come to its end."""
+        return self._tally.complete
+
+    def begin(self) -> bytes:
+        """Return an event with the role for each choice."""
+        role = {"role": "assistant", "content": ""}
+        return b"".join(self._event(choice.index, role) for choice in self._choices)
+
+    def events(self, delta: Delta) -> bytes:
+        """Return an event for each piece of text and each whole tool call, and one for an end."""
+        choice = self._choices[delta.choice]
+        if isinstance(delta, Text):
+            return b"".join(self._written(choice, choice.feed(delta)))
+        self._tally.add(delta)
+        written = b"".join(self._written(choice, choice.finish(delta)))
+        return written + self._event(choice.index, {}, choice.reason)
+
+    def end(self, *, include_usage: bool) -> bytes:
+        """Return the event with the usage, if wanted, and `[DONE]`."""
+        if not include_usage:
+            return DONE
+        return event({**self._head, "choices": [], "usage": self._tally.usage()}) + DONE
+
+    def whole(self) -> bytes:
+        """Return the reply as one object."""
+        choices = [
+            {
+                "index": choice.index,
+                "message": choice.message(),
+                "logprobs": {"content": self._scores[choice.index], "refusal": None}
+                if self._logprobs
+                else None,
+                "finish_reason": choice.reason,
+            }
+            for choice in self._choices
+        ]
         head = {**self._head, "object": "chat.completion"}
-        return msgspec.json.encode({**head, "choices": [choice], "usage": usage_object(finish)})
+        return msgspec.json.encode({**head, "choices": choices, "usage": self._tally.usage()})
 
-    def role(self) -> bytes:
-        """Encode the first event of a stream."""
-        return self._event({"role": "assistant", "content": ""})
+    def _written(self, choice: _Choice, pieces: Sequence[str | Call]) -> Iterable[bytes]:
+        for piece in pieces:
+            scores = [score_object(score, self._pieces) for score in choice.scores]
+            choice.scores.clear()
+            self._scores[choice.index] += scores
+            yield self._event(choice.index, choice.add(piece), scores=scores)
 
-    def delta(self, piece: str | Call) -> bytes:
-        """Encode the event of a piece of text, or of a whole tool call."""
-        if isinstance(piece, str):
-            return self._event({"content": piece})
-        index = self._calls
-        return self._event({"tool_calls": [{"index": index, **self._call(piece)}]})
-
-    def end(self, finish: Finish, *, include_usage: bool) -> bytes:
-        """Encode the last events of a stream, `[DONE]` included."""
-        reason = "tool_calls" if self._calls and finish.reason == "stop" else finish.reason
-        events = self._event({}, reason)
-        if include_usage:
-            events += _event({**self._head, "choices": [], "usage": usage_object(finish)})
-        return events + DONE
-
-    def _call(self, call: Call) -> dict[str, Any]:
-        self._calls += 1
-        function = {"name": call.name, "arguments": call.arguments}
-        return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
-
-    def _event(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return _event({**self._head, "choices": [choice]})
+    def _event(
+        self, index: int, delta: dict[str, Any], reason: str | None = None, scores: Sequence[Any] = ()
+    ) -> bytes:
+        logprobs = {"content": scores, "refusal": None} if scores else None
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return event({**self._head, "choices": [choice]})
 
 
-def _event(value: dict[str, Any]) -> bytes:
+def score_object(score: Scored, pieces: Pieces) -> dict[str, Any]:
+    """Return a token's entry in `logprobs.content`."""
+    alternatives = [_token_object(token, logprob, pieces) for token, logprob in score.alternatives]
+    return {**_token_object(score.token, score.logprob, pieces), "top_logprobs": alternatives}
+
+
+def _token_object(token: int, logprob: float, pieces: Pieces) -> dict[str, Any]:
+    piece = pieces(token)
+    text = piece.decode("utf-8", "replace")
+    return {"token": text, "logprob": max(logprob, LEAST_LOGPROB), "bytes": list(piece)}
+
+
+def event(value: dict[str, Any]) -> bytes:
+    """Return a value as one SSE event."""
     return b"data: " + msgspec.json.encode(value) + b"\n\n"

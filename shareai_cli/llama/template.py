@@ -13,7 +13,7 @@ import msgspec
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shareai_cli.errors import MalformedRequest, ModelUnavailable
-from shareai_cli.llama.parameters import Message, Tool, ToolCall
+from shareai_cli.llama.bodies.chat import Message, Tool, ToolCall
 
 CHATML = """\
 {% for message in messages %}<|im_start|>{{ message.role }}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from shareai_cli.llama.engine import Engine
+    from tests.support.model_server import Running
 
 collect_ignore_glob = [] if find_spec("llama_cpp") else ["test_*.py"]
 
@@ -35,9 +36,48 @@ def demo() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def random_engine(random_file: Path) -> Iterator[Engine]:
+def open_random(random_file: Path) -> Iterator[Callable[..., Engine]]:
+    """Open engines of the random model, which are closed with the test."""
     from shareai_cli.llama.engine import Engine
 
-    engine = Engine(str(random_file), context=512)
-    yield engine
-    engine.close()
+    engines: list[Engine] = []
+
+    def opened(*, context: int, slots: int = 16, batch: int = 512) -> Engine:
+        engines.append(Engine(str(random_file), context=context, slots=slots, batch=batch))
+        return engines[-1]
+
+    yield opened
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def random_engine(open_random: Callable[..., Engine]) -> Engine:
+    return open_random(context=512)
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    """The demo model over HTTP."""
+    from tests.support.model_server import serve
+
+    async with serve() as served:
+        yield served
+
+
+@pytest.fixture
+async def roomy() -> AsyncIterator[Running]:
+    """The same, with a context to whose end no endless stream comes within a test."""
+    from tests.support.model_server import CONTEXT, serve
+
+    async with serve(32 * CONTEXT) as served:
+        yield served
+
+
+@pytest.fixture
+async def random_running(random_file: Path) -> AsyncIterator[Running]:
+    """The random model over HTTP."""
+    from tests.support.model_server import serve
+
+    async with serve(path=random_file) as served:
+        yield served

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import gguf
 
-from shareai_cli.llama.bindings import Sampling
+from shareai_cli.llama.batching.sampling import Sampling
 from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE, LONG_STREAM, TOOL_CALL, write_demo, write_random
 from shareai_cli.llama.engine import Engine
+from tests.support.replies import reply
 
 
 def contents(path: Path) -> tuple[dict[str, object], dict[str, bytes]]:
@@ -16,13 +17,7 @@ def contents(path: Path) -> tuple[dict[str, object], dict[str, bytes]]:
 
 
 def run(engine: Engine, chain: str, sampling: Sampling) -> str:
-    engine.prepare(engine.model.tokenize(f"<s><|user|>hi<|end|><|{chain}|>"))
-    text = b""
-    for token in engine.generate(sampling):
-        if engine.model.ends(token):
-            break
-        text += engine.model.piece(token)
-    return text.decode()
+    return reply(engine, f"<s><|user|>hi<|end|><|{chain}|>", sampling, limit=1000)
 
 
 def test_the_file_in_the_package_is_what_the_script_makes(tmp_path: Path) -> None:
@@ -47,5 +42,5 @@ def test_every_chain_survives_the_wildest_sampling(demo: Engine) -> None:
         assert run(demo, "answer", wild) == ANSWER
         assert run(demo, "call", wild) == TOOL_CALL
         assert run(demo, "count", wild) == LONG_STREAM
-    penalised = Sampling(frequency_penalty=2.0, presence_penalty=-2.0)
+    penalised = Sampling(frequency_penalty=2.0, presence_penalty=-2.0, repeat_penalty=1.2, typical_p=0.5)
     assert run(demo, "answer", penalised) == ANSWER

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shareai_cli.errors import MalformedRequest, ModelUnavailable
-from shareai_cli.llama.parameters import FunctionCall, FunctionDefinition, Message, Part, Tool, ToolCall
+from shareai_cli.llama.bodies.chat import FunctionCall, FunctionDefinition, Message, Part, Tool, ToolCall
 from shareai_cli.llama.template import ChatTemplate
 
 HELLO = Message(role="user", content="hello")

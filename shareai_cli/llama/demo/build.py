@@ -154,13 +154,18 @@ def write_demo(path: Path) -> None:
     _finish(writer)
 
 
-def write_random(path: Path, *, seed: str = "shareai-random", layers: int = 2) -> None:
-    """Write a model of random weights whose output depends on every token before; its words are bytes."""
+def write_random(path: Path, *, seed: str = "shareai-random", layers: int = 2, causal: bool = True) -> None:
+    """Write a model of random weights whose output depends on every token before; its words are bytes.
+
+    Where it is not `causal` it depends on those that follow, too, as with models that make embeddings.
+    """
     vocabulary = [*CONTROLS, *BYTES]
     writer = _writer(
         path, "ShareAI random", context=2048, width=64, layers=layers, heads=4, head=16, inner=128
     )
     _add_vocabulary(writer, vocabulary, controls=CONTROLS)
+    if not causal:
+        writer.add_causal_attention(False)
     _tensor(writer, "token_embd.weight", uniform(f"{seed}/embedding", len(vocabulary), 64, 1.0))
     output = uniform(f"{seed}/output", len(vocabulary), 64, 0.5)
     # Printable characters only, so that every reply is text and none ends early.

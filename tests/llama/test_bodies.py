@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shareai_cli.errors import MalformedRequest
-from shareai_cli.llama.parameters import decode_chat
+from shareai_cli.llama.bodies.chat import decode_chat
 
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -27,12 +27,20 @@ BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "
         ("stop", ["x"] * 17, "stop"),
         ("stop", 7, "stop"),
         ("seed", "x", "seed"),
-        ("n", 2, "n"),
-        ("logprobs", True, "logprobs"),
+        ("n", 0, "n"),
         ("top_logprobs", 3, "top_logprobs"),
-        ("logit_bias", {"1": 5}, "logit_bias"),
-        ("response_format", {"type": "json_object"}, "response_format"),
-        ("response_format", {"type": "json_schema", "json_schema": {}}, "response_format"),
+        ("top_logprobs", 21, "top_logprobs"),
+        ("logit_bias", {"1": 101}, "logit_bias[...]"),
+        ("logit_bias", {"one": 5}, "logit_bias"),
+        ("logit_bias", {"-1": 5}, "logit_bias"),
+        ("logit_bias", {str(token): 1 for token in range(2000)}, "logit_bias"),
+        ("stop_token_ids", [-1], "stop_token_ids[0]"),
+        ("typical_p", 2, "typical_p"),
+        ("repeat_penalty", 0, "repeat_penalty"),
+        ("repetition_penalty", 1000, "repetition_penalty"),
+        ("response_format", {"type": "xml"}, "response_format.type"),
+        ("response_format", {"type": "json_schema"}, "response_format.json_schema"),
+        ("response_format", {"type": "json_schema", "json_schema": {}}, "response_format.json_schema.name"),
         ("tools", [{"type": "retrieval"}], "tools[0].type"),
         ("tools", [{"type": "function", "function": {}}], "tools[0].function.name"),
         ("tool_choice", "required", "tool_choice"),
@@ -48,7 +56,7 @@ BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "
 def test_a_bad_field_is_named(field: str, value: object, named: str) -> None:
     """Every wrong or unsupported field is a 400 that names it."""
     with pytest.raises(MalformedRequest) as caught:
-        decode_chat(json.dumps({**BODY, field: value}).encode())
+        decode_chat(json.dumps({**BODY, field: value}).encode()).sampling()
     assert caught.value.param == named
     assert named in caught.value.message
 
