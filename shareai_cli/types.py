@@ -93,7 +93,11 @@ class Usage(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Attempt(Struct, frozen=True, array_like=True, gc=False):
-    """One try of one target: `outcome` is "ok", an `UpstreamError.outcome`, or "status" (see `status`)."""
+    """One try of one target.
+
+    `outcome` is "ok", an `UpstreamError.outcome`, "status" (see `status`), "cancelled" where the client left,
+    or "hedged" where it was given up, as another target that was asked beside it answered first.
+    """
 
     target: str
     key: str
@@ -102,6 +106,8 @@ class Attempt(Struct, frozen=True, array_like=True, gc=False):
     status: int
     """The upstream's HTTP status; 0 where no reply's head came."""
     duration_us: int
+    price_as: str = ""
+    """The provider's name among the prices, where it gave no answer: what it did until then may cost."""
 
 
 class Outcome(StrEnum):

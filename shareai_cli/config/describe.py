@@ -103,6 +103,7 @@ def describe_route(route: RouteSettings) -> dict[str, Any]:
         "fit": route.fit,
         **_conditions(route.conditions),
         "cache": msgspec.to_builtins(route.cache),
+        "hedge": msgspec.to_builtins(route.hedge),
         "targets": [_describe_target(one) for one in route.targets],
     }
 

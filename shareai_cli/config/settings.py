@@ -142,6 +142,15 @@ class CacheSettings(Struct, frozen=True):
     """Whether a reply to one team is given to all others, too."""
 
 
+class HedgeSettings(Struct, frozen=True):
+    """`hedge` of a route: when a second target is asked beside one that has not answered yet."""
+
+    after: float
+    """Seconds without an answer, of a stream without its first content."""
+    extra: float = 0.1
+    """The share of the route's requests, from 0 to 1, that are asked twice at most."""
+
+
 class RouteTarget(Struct, frozen=True):
     """One target of a route."""
 
@@ -168,6 +177,8 @@ class RouteSettings(Struct, frozen=True):
     """What every request is taken to need, whatever it shows."""
     cache: CacheSettings | None = None
     """None keeps nothing."""
+    hedge: HedgeSettings | None = None
+    """None asks one target at a time."""
 
     @property
     def is_plain(self) -> bool:

@@ -27,6 +27,7 @@ from shareai_cli.gateway.exchange import (
 from shareai_cli.gateway.failover import Failover
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.hedging import Hedging
 from shareai_cli.gateway.keep_alive import keep_alive
 from shareai_cli.gateway.limits import limits
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
@@ -96,12 +97,15 @@ class Gateway:
         self._recorder = Recorder(ledger, clock, observe)
         self.cache = Cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
         self.cache.take_up(settings.routes)
+        self._hedging = Hedging()
+        self._hedging.take_up(settings.routes)
         self._failover = Failover(
             self.current,
             Upstream(clock, wall_clock),
             self.health,
             RetryBudget(clock),
             clock,
+            self._hedging.routes,
         ).handle
         self._path = self._compose()
         self._posts: dict[str, Respond] = {"/v1/chat/completions": self._chat_completions}
@@ -163,6 +167,7 @@ class Gateway:
         boards = await asyncio.to_thread(self.current.build_boards, settings)
         unused = self.current.replace(settings, boards)
         self.cache.take_up(settings.routes)
+        self._hedging.take_up(settings.routes)
         self._path = self._compose()
         for pool in unused:
             await pool.close()

@@ -6,14 +6,15 @@ Deciding is the router's and health's part; here is only the acting. The last st
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from shareai_cli.errors import NoTargetLeft, UnknownModel, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
-from shareai_cli.gateway.exchange import Choice, Exchange, Reply
+from shareai_cli.gateway.exchange import Choice, Exchange, Reply, Replying
 from shareai_cli.gateway.health import LEFT_ALONE, Health, Standing, State
+from shareai_cli.gateway.hedging import Hedge
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.upstream import Failure, Upstream
 from shareai_cli.gateway.verdict import FAILED, Effect
@@ -61,26 +62,54 @@ class Failover:
         health: Health,
         retries: RetryBudget,
         clock: Clock,
+        hedges: Mapping[str, Hedge],
     ) -> None:
+        """`hedges` are those of the routes that ask a second target; it may change."""
         self._surroundings = surroundings
         self._upstream = upstream
         self._health = health
         self._retries = retries
         self._clock = clock
+        self._hedges = hedges
 
-    async def handle(self, exchange: Exchange) -> Reply:
+    def handle(self, exchange: Exchange) -> Replying:
         """Answer from the first target that can; raises `NoTargetLeft` where none can.
 
         Raises `UnknownModel` where each said that it has no such model, `NoTargetFits` where none can do what
         is asked for.
         """
-        surroundings, health = self._surroundings, self._health
-        choice = surroundings.route(exchange) or await surroundings.look_up(exchange)
+        choice = self._surroundings.route(exchange)
+        return self._send(exchange, choice) if choice is not None else self._look_up(exchange)
+
+    async def _look_up(self, exchange: Exchange) -> Reply:
+        return await self._send(exchange, await self._surroundings.look_up(exchange))
+
+    def _send(self, exchange: Exchange, choice: Choice) -> Replying:
         exchange.route = choice.route
         exchange.accounts.begin(exchange)
         self._retries.count_request()
+        if self._hedges and (hedge := self._hedges.get(choice.route)) is not None:
+            return self._hedged(exchange, choice, hedge)
+        return self._walk(exchange, choice, choice.targets, [])
+
+    async def _hedged(self, exchange: Exchange, choice: Choice, hedge: Hedge) -> Reply:
+        """Answer from whoever of two is first; the reasons are those of both."""
         reasons: list[str] = []
-        for target in choice.targets:
+        reply = await hedge.answer(
+            exchange, iter(choice.targets), lambda one, targets: self._walk(one, choice, targets, reasons)
+        )
+        if reply is None:
+            raise self._nothing_left(exchange, choice, reasons)
+        if choice.answered_by is not None:
+            choice.answered_by(exchange.target)
+        return reply
+
+    async def _walk(
+        self, exchange: Exchange, choice: Choice, targets: Iterable[Target], reasons: list[str]
+    ) -> Reply:
+        """Ask targets one after another until one answers; why each did not is added to the reasons."""
+        surroundings, health = self._surroundings, self._health
+        for target in targets:
             endpoint = surroundings.endpoint(target.provider)
             if endpoint is None:
                 endpoint = await self._await_endpoint(exchange, target, reasons)

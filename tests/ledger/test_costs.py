@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shareai_cli.ledger.costs import MOST_TOKENS, Costs, PricedTarget, broken_targets
+from shareai_cli.ledger.costs import MOST_TOKENS, Costs, PricedTarget, broken_attempts
 from shareai_cli.types import Attempt, CostBasis, Outcome, Usage
 from tests.ledger.making import FakePrices, closed
 
@@ -87,7 +87,7 @@ def test_a_reply_that_broke_may_have_been_billed(
     """Its prompt is estimated, or unknown, never a silent zero; what was refused costs nothing."""
     entry = closed(1, **changes, attempts=attempts)
     alpha = PricedTarget.named("alpha/m", 1, "alpha")
-    broken = [alpha if known else PricedTarget.named("alpha/m", 1, "") for _ in broken_targets(entry)]
+    broken = [alpha if known else PricedTarget.named("alpha/m", 1, "") for _ in broken_attempts(entry)]
     cost = Costs(FakePrices).of(entry, alpha, broken)
     assert (cost.nano, cost.basis) == (nano, basis)
 
