@@ -64,8 +64,8 @@ def add(
         typer.Option(
             "--hedge",
             metavar="TIME",
-            help="Ask the next target beside one that has no answer after this time, such as 2s: who is first "
-            "answers. At most one request in ten; hedge = {after = \"2s\", extra = 0.2} says another share.",
+            help="Ask the next target beside one that has no answer after this time, such as 2s: who is "
+            "first answers. At most one request in ten is asked twice, unless the file says another share.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -216,7 +216,9 @@ def _check_hedge(hedge: str | None, targets: Sequence[RouteTarget]) -> None:
     if parse_wait(hedge) is None:
         raise UsageError(f"--hedge takes a time from {SHORTEST:g} to {LONGEST:g} s.", hint="--hedge 2s")
     if len(targets) < 2:
-        raise UsageError("--hedge needs a second target to ask.", hint="shareai route add NAME A B --hedge 2s")
+        raise UsageError(
+            "--hedge needs a second target to ask.", hint="shareai route add NAME A B --hedge 2s"
+        )
 
 
 def _note_missing(settings: Settings, targets: Sequence[RouteTarget]) -> None:

@@ -130,7 +130,7 @@ class Editor(Rewriter):
         private: bool = False,
         hedge: str | None = None,
     ) -> Settings:
-        """Declare a route, in place of one that has the name already; `hedge` is the wait, as it is written."""
+        """Declare a route, in place of one that has the name already; `hedge` is the wait as a text."""
 
         def change(document: Document) -> None:
             providers = self._check(tomlkit.dumps(document)).providers

@@ -60,6 +60,8 @@ def test_costs_and_how_exact_they_are(
 BROKEN = Attempt("alpha/m", "aabbccdd", "truncated", 200, 5)
 REFUSED = Attempt("beta/m", "eeff0011", "status", 503, 5)
 LATER = Attempt("beta/m", "eeff0011", "ok", 200, 5)
+HEDGED = Attempt("alpha/m", "aabbccdd", "hedged", 0, 5, "alpha")
+LEFT = Attempt("alpha/m", "aabbccdd", "cancelled", 0, 5, "alpha")
 REJECTED = Attempt("beta/m", "eeff0011", "status", 400, 5)
 FAILING = {"usage": None, "completion_bytes": 0, "outcome": Outcome.FAILED, "status": 503}
 
@@ -75,6 +77,12 @@ FAILING = {"usage": None, "completion_bytes": 0, "outcome": Outcome.FAILED, "sta
         ({}, (BROKEN, LATER), True, 145, CostBasis.ESTIMATED),
         ({}, (BROKEN, LATER), False, 45, CostBasis.ESTIMATED),
         ({}, (REFUSED, LATER), True, 45, CostBasis.EXACT),
+        ({}, (HEDGED, LATER), True, 145, CostBasis.ESTIMATED),
+        ({}, (HEDGED, LATER), False, 45, CostBasis.ESTIMATED),
+        ({"outcome": Outcome.CANCELLED, "usage": None, "completion_bytes": 0}, (LEFT, LEFT), True, 200,
+         CostBasis.ESTIMATED),
+        ({"outcome": Outcome.CANCELLED, "usage": None, "completion_bytes": 0}, (LEFT,), True, 100,
+         CostBasis.ESTIMATED),
         (FAILING | {"outcome": Outcome.REJECTED, "status": 400}, (REJECTED,), True, 0, CostBasis.NONE),
         (FAILING | {"outcome": Outcome.REJECTED, "status": 400}, (BROKEN, REJECTED), True, 100,
          CostBasis.ESTIMATED),
