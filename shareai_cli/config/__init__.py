@@ -24,6 +24,7 @@ from shareai_cli.config.settings import (
     Settings,
     Strategy,
     TimeLimits,
+    WebhookSettings,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Settings",
     "Strategy",
     "TimeLimits",
+    "WebhookSettings",
     "load",
     "load_text",
     "parse_target",

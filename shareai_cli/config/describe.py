@@ -18,7 +18,9 @@ from shareai_cli.config.settings import (
     RouteSettings,
     RouteTarget,
     Settings,
+    WebhookSettings,
 )
+from shareai_cli.config.webhook import shown_url
 from shareai_cli.secrets import MASK, SecretReference
 from shareai_cli.types import LocalModel
 
@@ -40,6 +42,7 @@ def describe(settings: Settings) -> dict[str, Any]:
             "threads": settings.local.threads,
         },
         "limits": {subject.label: write_limits(one) for subject, one in settings.limits.items()},
+        "webhook": describe_webhook(settings.webhook),
     }
 
 
@@ -87,6 +90,13 @@ def describe_provider(provider: ProviderSettings) -> dict[str, Any]:
         "proxy": _proxy(provider.egress.proxy),
         "ca_file": _ca_file(provider),
     }
+
+
+def describe_webhook(webhook: WebhookSettings | None) -> dict[str, Any] | None:
+    """Return `[webhook]` as plain values; what follows the host is masked, as many put a secret there."""
+    if webhook is None:
+        return None
+    return {"url": shown_url(webhook.url), "secret": webhook.secret.name}
 
 
 def describe_local_model(model: LocalModel) -> dict[str, Any]:

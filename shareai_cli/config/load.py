@@ -16,11 +16,15 @@ from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
 from shareai_cli.config.routes import read_route
 from shareai_cli.config.sections import MOST_NAMED, read_local, read_server
 from shareai_cli.config.settings import NetworkSettings, ProviderSettings, RouteSettings, Settings
+from shareai_cli.config.webhook import read_webhook
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import Paths, absolute
 
 HOST_VARIABLE = "SHAREAI_HOST"
 PORT_VARIABLE = "SHAREAI_PORT"
+
+SECTIONS = ("server", "network", "providers", "routes", "local", "limits", "webhook")
+"""The tables of the file."""
 
 
 def load(
@@ -60,7 +64,7 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
     """
     source = Source(file, text)
     values = parse(file, text)
-    root = Table(source, (), values, ("server", "network", "providers", "routes", "local", "limits"))
+    root = Table(source, (), values, SECTIONS)
     network = read_network(root, source)
     variables: tuple[str, ...] = ()
     providers: Mapping[str, ProviderSettings] = root.tables(
@@ -80,6 +84,7 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
         routes=routes,
         local=read_local(root, source),
         limits=read_limiting(root, source, routes, providers),
+        webhook=read_webhook(root, source, network, environ),
         source=file,
         discovered=variables,
     )

@@ -202,6 +202,20 @@ class LocalSettings(Struct, frozen=True):
     """Threads that compute for those that have no number of their own; None takes the physical cores."""
 
 
+class WebhookSettings(Struct, frozen=True):
+    """`[webhook]`: who is told what this person should know, signed."""
+
+    url: str
+    """May hold a secret in its path or query: it is shown by `describe_webhook` alone."""
+    secret: SecretReference
+    """Where the signing secret is kept: `whsec_` and base64, as Standard Webhooks has it."""
+    egress: Egress = Egress()
+    """How it is reached, the network's settings and the environment taken into account."""
+
+    def __repr__(self) -> str:
+        return f"<WebhookSettings [secret: {self.secret.name}]>"
+
+
 class Settings(Struct, frozen=True):
     """Everything declared, checked and filled in."""
 
@@ -212,6 +226,8 @@ class Settings(Struct, frozen=True):
     local: LocalSettings = LocalSettings()
     limits: Mapping[Subject, Limits] = field(default_factory=dict)
     """Of the organization, routes and targets; those of teams and keys are in the accounts."""
+    webhook: WebhookSettings | None = None
+    """None tells nobody."""
     source: Path | None = None
     """The file that was read; None where there is none."""
     discovered: tuple[str, ...] = ()
