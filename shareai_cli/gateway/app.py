@@ -34,7 +34,7 @@ from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
 from shareai_cli.gateway.permission import may_use, not_allowed, permission
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
-from shareai_cli.gateway.record import Observe, Recorder, request_id
+from shareai_cli.gateway.record import Observe, Recorder, Refused, request_id, tell_nobody
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
@@ -64,6 +64,7 @@ class Gateway:
         catalogue: Catalogue,
         learned: Learned | None = None,
         observe: Observe,
+        refused: Refused = tell_nobody,
         notice: Callable[[str], None] | None = None,
         facts: Facts | None = None,
         chance: Callable[[], float] = random.random,
@@ -94,7 +95,8 @@ class Gateway:
         self._clock = clock
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
-        self._recorder = Recorder(ledger, clock, observe)
+        self._refused = refused
+        self._recorder = Recorder(ledger, clock, observe, refused)
         self.cache = Cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
         self.cache.take_up(settings.routes)
         self._hedging = Hedging()
@@ -240,10 +242,12 @@ class Gateway:
     async def _known_caller(
         self, request: Request, answer: Callable[[Caller], Coroutine[Any, Any, bytes]]
     ) -> Response:
+        caller: Caller | None = None
         try:
             caller = self.keys.caller(request.headers)
             return Response(200, [JSON_TYPE], await answer(caller))
         except ShareAIError as error:
+            self._refused(request, caller, error)
             return refusal(error)
 
     async def _healthz(self, request: Request) -> Response:

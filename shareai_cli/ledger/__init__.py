@@ -1,7 +1,8 @@
 """The accounts: a journal on the request's path, a database behind it, and reports over that."""
 
-from shareai_cli.ledger.audit import list_audit, verify_audit
+from shareai_cli.ledger.audit import changes_made, list_audit, verify_audit
 from shareai_cli.ledger.costs import Prices
+from shareai_cli.ledger.ended_keys import EndedKey, ended_keys
 from shareai_cli.ledger.entries import Closed, Opened, RequestIds, parse_public_id, public_id
 from shareai_cli.ledger.ledger import Ledger, LedgerState
 from shareai_cli.ledger.replies import KeptReply, Replies
@@ -12,6 +13,7 @@ from shareai_cli.ledger.store import Store
 
 __all__ = [
     "Closed",
+    "EndedKey",
     "KeptReply",
     "Ledger",
     "LedgerState",
@@ -20,6 +22,8 @@ __all__ = [
     "Replies",
     "RequestIds",
     "Store",
+    "changes_made",
+    "ended_keys",
     "find",
     "list_audit",
     "number_of",

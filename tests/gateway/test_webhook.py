@@ -1,4 +1,4 @@
-"""A receiver of a person's own is told what happens: signed, tried again, bounded, and nobody waits for it."""
+"""A receiver of a person's own is told what happens: signed, tried again, bounded; nobody waits for it."""
 
 from __future__ import annotations
 
@@ -100,29 +100,33 @@ async def test_an_event_is_told_and_signed() -> None:
 )
 async def test_what_fails_is_tried_again(failure: Behaviour) -> None:
     """Under the same id, signed anew, until it is taken; nobody is told of what was mended by that."""
-    async with FaultUpstream([failure, failure], default=TAKEN) as receiver:
-        async with telling(receiver.origin) as told:
-            told.webhook.send("limit.warn", {})
-            await until(lambda: len(receiver.requests) == 3)
-            await until(lambda: told.webhook.problem is None)
-            assert len({one.headers["webhook-id"] for one in receiver.requests}) == 1
-            for request in receiver.requests:
-                verify(request)
-            assert (told.webhook.lost, told.notices) == (0, [])
+    async with (
+        FaultUpstream([failure, failure], default=TAKEN) as receiver,
+        telling(receiver.origin) as told,
+    ):
+        told.webhook.send("limit.warn", {})
+        await until(lambda: len(receiver.requests) == 3)
+        await until(lambda: told.webhook.problem is None)
+        assert len({one.headers["webhook-id"] for one in receiver.requests}) == 1
+        for request in receiver.requests:
+            verify(request)
+        assert (told.webhook.lost, told.notices) == (0, [])
 
 
 async def test_the_time_in_the_signature_is_that_of_the_try() -> None:
     """Receivers refuse what is old."""
-    async with FaultUpstream([status(500)], default=TAKEN) as receiver:
-        async with telling(receiver.origin, waits=(0.1,)) as told:
-            told.webhook.send("limit.warn", {})
-            await until(lambda: receiver.requests)
-            told.clock.forward(300)
-            await until(lambda: len(receiver.requests) == 2)
-            assert [one.headers["webhook-timestamp"] for one in receiver.requests] == [
-                "1790000000",
-                "1790000300",
-            ]
+    async with (
+        FaultUpstream([status(500)], default=TAKEN) as receiver,
+        telling(receiver.origin, waits=(0.1,)) as told,
+    ):
+        told.webhook.send("limit.warn", {})
+        await until(lambda: receiver.requests)
+        told.clock.forward(300)
+        await until(lambda: len(receiver.requests) == 2)
+        assert [one.headers["webhook-timestamp"] for one in receiver.requests] == [
+            "1790000000",
+            "1790000300",
+        ]
 
 
 async def test_tries_are_bounded() -> None:
@@ -163,36 +167,42 @@ async def test_a_refused_connection_is_a_failure_like_another() -> None:
 async def test_a_silent_receiver_has_a_time_limit() -> None:
     """It is tried again, and the silent connection is closed."""
     patience = Timeouts(connect=1, head=0.05, total=0.1)
-    async with FaultUpstream([silence()], default=TAKEN) as receiver:
-        async with telling(receiver.origin, patience=patience) as told:
-            told.webhook.send("limit.warn", {})
-            await until(lambda: len(receiver.requests) == 2)
-            await until(lambda: told.webhook.problem is None and receiver.open == 0)
+    async with (
+        FaultUpstream([silence()], default=TAKEN) as receiver,
+        telling(receiver.origin, patience=patience) as told,
+    ):
+        told.webhook.send("limit.warn", {})
+        await until(lambda: len(receiver.requests) == 2)
+        await until(lambda: told.webhook.problem is None and receiver.open == 0)
 
 
 async def test_a_huge_answer_is_not_read() -> None:
     """Its status is all that counts."""
-    async with FaultUpstream(default=raw(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * (8 << 20))) as receiver:
-        async with telling(receiver.origin) as told:
-            told.webhook.send("limit.warn", {})
-            await until(lambda: receiver.requests)
-            await until(lambda: receiver.open == 0)
-            assert told.webhook.lost == 0
+    async with (
+        FaultUpstream(default=raw(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * (8 << 20))) as receiver,
+        telling(receiver.origin) as told,
+    ):
+        told.webhook.send("limit.warn", {})
+        await until(lambda: receiver.requests)
+        await until(lambda: receiver.open == 0)
+        assert told.webhook.lost == 0
 
 
 async def test_waiting_events_are_bounded() -> None:
     """The oldest ones are dropped, counted and told of; sending never waits."""
-    async with FaultUpstream([silence()], default=TAKEN) as receiver:
-        async with telling(receiver.origin, most_waiting=3) as told:
-            told.webhook.send("limit.warn", {"number": 0})
-            await until(lambda: receiver.requests)
-            for number in range(1, 6):
-                told.webhook.send("limit.warn", {"number": number})
-            assert told.webhook.lost == 2
-            assert len(told.notices) == 1
-            receiver.drop()
-            await until(lambda: len(receiver.requests) == 5)
-            assert [one.json["data"]["number"] for one in receiver.requests] == [0, 0, 3, 4, 5]
+    async with (
+        FaultUpstream([silence()], default=TAKEN) as receiver,
+        telling(receiver.origin, most_waiting=3) as told,
+    ):
+        told.webhook.send("limit.warn", {"number": 0})
+        await until(lambda: receiver.requests)
+        for number in range(1, 6):
+            told.webhook.send("limit.warn", {"number": number})
+        assert told.webhook.lost == 2
+        assert len(told.notices) == 1
+        receiver.drop()
+        await until(lambda: len(receiver.requests) == 5)
+        assert [one.json["data"]["number"] for one in receiver.requests] == [0, 0, 3, 4, 5]
 
 
 async def test_nobody_is_told_without_a_receiver() -> None:
@@ -207,27 +217,32 @@ async def test_nobody_is_told_without_a_receiver() -> None:
 
 async def test_a_changed_receiver_is_told_at_once() -> None:
     """Also of what the former one did not take, whose next try was far off."""
-    async with FaultUpstream(default=status(500)) as former, FaultUpstream(default=TAKEN) as new:
-        async with telling(former.origin, waits=(600.0,)) as told:
-            told.webhook.send("limit.warn", {})
-            await until(lambda: told.webhook.problem)
-            await told.to(new.origin)
-            await until(lambda: new.requests)
-            await until(lambda: told.webhook.problem is None)
-            assert len(former.requests) == 1
-            await told.to(None)
-            told.webhook.send("limit.warn", {})
-            await turns()
-            assert len(new.requests) == 1
+    async with (
+        FaultUpstream(default=status(500)) as former,
+        FaultUpstream(default=TAKEN) as new,
+        telling(former.origin, waits=(600.0,)) as told,
+    ):
+        told.webhook.send("limit.warn", {})
+        await until(lambda: told.webhook.problem)
+        await told.to(new.origin)
+        await until(lambda: new.requests)
+        await until(lambda: told.webhook.problem is None)
+        assert len(former.requests) == 1
+        await told.to(None)
+        told.webhook.send("limit.warn", {})
+        await turns()
+        assert len(new.requests) == 1
 
 
 async def test_the_end_is_not_waited_for() -> None:
     """What nobody was told of is counted, and the connection is closed."""
-    async with FaultUpstream(default=silence()) as receiver:
-        async with telling(receiver.origin) as told:
-            for _ in range(3):
-                told.webhook.send("limit.warn", {})
-            await until(lambda: receiver.requests)
+    async with (
+        FaultUpstream(default=silence()) as receiver,
+        telling(receiver.origin) as told,
+    ):
+        for _ in range(3):
+            told.webhook.send("limit.warn", {})
+        await until(lambda: receiver.requests)
         await until(lambda: receiver.open == 0)
         assert told.notices == ["The webhook was not told of 3 events, as the gateway ends."]
 
