@@ -283,7 +283,9 @@ class Actor(Struct, frozen=True):
     name: str
     """The operating system's user, as the command says it; "gateway" for what nobody asked for."""
     origin: str
-    """"command", "admin API", "public API" (a key that mints), "configuration file", "gateway"."""
+    """"command", "admin API", "public API" (a key that mints), "configuration file", "gateway".
+
+    Where requests are refused, with the address: "public API from 192.0.2.7"."""
 
 
 GATEWAY: Final = Actor("gateway", "gateway")

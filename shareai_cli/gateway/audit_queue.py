@@ -41,6 +41,7 @@ class AuditQueue:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._has_told = False
+        self._is_ending = False
 
     def __repr__(self) -> str:
         return f"<AuditQueue [waiting: {len(self._waiting)}]>"
@@ -59,14 +60,15 @@ class AuditQueue:
 
     async def close(self) -> None:
         """Write what waits, and end the task."""
+        self._is_ending = True
+        self._news.set()
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
             await asyncio.wait({task})
         await self._write()
 
     async def _work(self) -> None:
-        while True:
+        while not self._is_ending:
             await self._news.wait()
             self._news.clear()
             await self._write()

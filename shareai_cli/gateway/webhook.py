@@ -163,6 +163,7 @@ class Webhook:
         if untold:
             self._notice(f"The webhook was not told of {untold} events, as the gateway ends.")
         self._waiting.clear()
+        self._sending = None
         if self._receiver is not None:
             self._receiver.pool.abort()
             await self._receiver.pool.close()

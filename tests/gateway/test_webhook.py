@@ -243,6 +243,7 @@ async def test_the_end_is_not_waited_for() -> None:
         for _ in range(3):
             told.webhook.send("limit.warn", {})
         await until(lambda: receiver.requests)
+        await told.webhook.close()
         await until(lambda: receiver.open == 0)
         assert told.notices == ["The webhook was not told of 3 events, as the gateway ends."]
 
