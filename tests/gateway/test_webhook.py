@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
-import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,8 +17,9 @@ from shareai_cli.gateway.webhook import Webhook
 from shareai_cli.secrets import SecretReference
 from shareai_cli.wire.client import Timeouts
 from shareai_cli.wire.deadlines import Deadlines
-from tests.support.behaviours import Behaviour, Received, raw, silence, status
+from tests.support.behaviours import Behaviour, raw, silence, status
 from tests.support.clock import FakeClock
+from tests.support.signatures import verify
 from tests.support.upstream import FaultUpstream, refused_port
 from tests.support.waiting import turns, until
 
@@ -64,16 +63,6 @@ async def telling(url: str | None, **options: Any) -> AsyncIterator[Told]:
         assert SECRET not in repr(told.notices) + repr(told.webhook)
 
 
-def verify(request: Received) -> None:
-    """Check a signature as a receiver does, by the text of Standard Webhooks."""
-    identity, sent = request.headers["webhook-id"], request.headers["webhook-timestamp"]
-    signed = f"{identity}.{sent}.".encode() + request.body
-    version, _, signature = request.headers["webhook-signature"].partition(",")
-    expected = hmac.new(base64.b64decode(SECRET.removeprefix("whsec_")), signed, hashlib.sha256).digest()
-    assert version == "v1"
-    assert base64.b64decode(signature) == expected
-
-
 async def test_an_event_is_told_and_signed() -> None:
     """With an id, its time, and the path and query of the URL as they were written."""
     async with FaultUpstream(default=TAKEN) as receiver, telling(f"{receiver.origin}/a/b/?c=d%20e") as told:
@@ -89,7 +78,7 @@ async def test_an_event_is_told_and_signed() -> None:
             "timestamp": "2026-09-21T14:13:20Z",
             "data": {"subject": "team/dev", "used": 5},
         }
-        verify(request)
+        verify(request, SECRET)
         assert (told.webhook.problem, told.notices) == (None, [])
 
 
@@ -109,7 +98,7 @@ async def test_what_fails_is_tried_again(failure: Behaviour) -> None:
         await until(lambda: told.webhook.problem is None)
         assert len({one.headers["webhook-id"] for one in receiver.requests}) == 1
         for request in receiver.requests:
-            verify(request)
+            verify(request, SECRET)
         assert (told.webhook.lost, told.notices) == (0, [])
 
 
