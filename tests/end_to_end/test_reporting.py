@@ -99,3 +99,18 @@ async def test_a_webhook_that_cannot_be_signed_is_told_before_it_is_needed(tmp_p
             await eventually(is_told)
             assert "hidden-path" not in gateway.stderr()
             assert SECRET not in gateway.stderr()
+
+
+async def test_a_key_that_may_not_mint_is_in_the_audit(tmp_path: Path) -> None:
+    """As a refusal of that key's."""
+    async with (
+        FaultUpstream() as upstream,
+        await RunningGateway.start(tmp_path, one_route(upstream.base_url), environ=KEYS) as gateway,
+    ):
+        assert (await gateway.client.post("/v1/keys", json={"name": "mine"})).status_code == 403
+
+        async def is_told() -> bool:
+            rows = (await gateway.shareai("audit", "list", "--json")).json["rows"]
+            return [one["subject"] for one in rows if one["action"] == "key.refuse"] == ["default"]
+
+        await eventually(is_told)
