@@ -4,6 +4,8 @@
     ├── RequestError                 the client's request cannot be served as it stands
     │   ├── MalformedRequest         400
     │   │   └── ContextTooLong       400
+    │   ├── NoTargetFits             400
+    │   ├── PriceUnknown             400
     │   ├── UnknownModel             404
     │   ├── UnknownPath              404
     │   ├── UnknownKey               404
@@ -14,6 +16,10 @@
     ├── AuthenticationFailed         401
     ├── PermissionRefused            403
     │   └── ModelNotAllowed          403
+    ├── LimitReached                 429, a limit that a person has set
+    │   ├── RateLimited              429, of requests, tokens or concurrency: later there is room
+    │   │   └── BeyondLimit          429, one request alone is more than the limit
+    │   └── QuotaExhausted           429, of money
     ├── Overloaded                   503
     ├── EngineBusy                   429
     ├── ModelUnavailable             503
@@ -42,7 +48,7 @@ A message says what happened and where; `hint` says what to do about it.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Literal, NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -193,6 +199,59 @@ class ModelNotAllowed(PermissionRefused):
     """The caller's key is not for the model that it asks for."""
 
     code = "model_not_allowed"
+
+
+class PriceUnknown(RequestError):
+    """A hard budget is to be kept, and nobody knows what the target costs."""
+
+    code = "price_unknown"
+
+
+class LimitReached(ShareAIError):
+    """A limit that a person has set has no room for the request."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class RateState(NamedTuple):
+    """How a limit of requests or tokens stands, for the header fields that tell it."""
+
+    measure: Literal["requests", "tokens"]
+    most: int
+    remaining: int
+    reset: float
+    """Seconds until all of it is free again if nothing more comes."""
+
+
+class RateLimited(LimitReached):
+    """Too many requests, tokens or requests at a time; `rate` is None of the latter."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        retry_after: float | None = None,
+        rate: RateState | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retry_after=retry_after)
+        self.rate = rate
+
+
+class BeyondLimit(RateLimited):
+    """A single request asks for more than the limit ever has room for."""
+
+    retry_useless = True
+
+
+class QuotaExhausted(LimitReached):
+    """A budget is used up, or what is left of it cannot pay for the request."""
+
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+    retry_useless = True
 
 
 class Overloaded(ShareAIError):

@@ -29,7 +29,7 @@ from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health
 from shareai_cli.gateway.hedging import Hedging
 from shareai_cli.gateway.keep_alive import keep_alive
-from shareai_cli.gateway.limits import limits
+from shareai_cli.gateway.limits import Attempts, Limiter, Warned
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
 from shareai_cli.gateway.permission import may_use, not_allowed, permission
 from shareai_cli.gateway.pools import PoolFactory
@@ -38,7 +38,7 @@ from shareai_cli.gateway.record import Observe, Recorder, Refused, request_id, t
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
-from shareai_cli.ledger import Ledger, Replies, RequestIds
+from shareai_cli.ledger import Closed, Ledger, Replies, RequestIds
 from shareai_cli.types import NODE, Caller, Clock, Limits, LimitUse, Subject, WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.refusal import refusal
@@ -70,6 +70,7 @@ class Gateway:
         chance: Callable[[], float] = random.random,
         replies: Replies | None = None,
         limits: Mapping[Subject, Limits] | None = None,
+        warned: Warned | None = None,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
     ) -> None:
@@ -96,7 +97,11 @@ class Gateway:
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
         self._refused = refused
+        self._observe = observe
         self._recorder = Recorder(ledger, clock, observe, refused)
+        self.limiter = Limiter(ledger, warned=warned, wall_clock=wall_clock)
+        self.limiter.begin(limits or {})
+        self._attempts = Attempts(self.limiter, ledger.costs)
         self.cache = Cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
         self.cache.take_up(settings.routes)
         self._hedging = Hedging()
@@ -108,7 +113,7 @@ class Gateway:
             RetryBudget(clock),
             clock,
             self._hedging.routes,
-        ).handle
+        )
         self._path = self._compose()
         self._posts: dict[str, Respond] = {"/v1/chat/completions": self._chat_completions}
         self._pages: dict[str, Respond] = {"/v1/models": self._models, "/healthz": self._healthz}
@@ -123,10 +128,15 @@ class Gateway:
         ]
         if self.keys.are_restricted:
             stages.append(permission(self.current))
-        stages += [limits, keep_alive(lambda: self.current.settings.server.keep_alive_comments)]
+        limiter = self.limiter
+        self._recorder.observe = self._settle if limiter.is_on else self._observe
+        self._failover.allowance = self._attempts if limiter.limits_attempts else None
+        if limiter.is_on:
+            stages.append(limiter.stage)
+        stages.append(keep_alive(lambda: self.current.settings.server.keep_alive_comments))
         if self.cache.is_on:
             stages.append(self.cache.stage)
-        handler: Handler = self._failover
+        handler: Handler = self._failover.handle
         for stage in reversed(stages):
             handler = stage(handler)
         return handler
@@ -155,14 +165,25 @@ class Gateway:
     def replace_keys(self, callers: Mapping[bytes, Caller]) -> None:
         """Take up a changed set of keys; requests that are under way end as they began."""
         self.keys.replace(callers)
+        self.limiter.forget_callers()
         self._path = self._compose()
 
     async def replace_limits(self, limits: Mapping[Subject, Limits]) -> None:
-        """Take up changed limits."""
+        """Take up changed limits; new ones hold once it is known what was used before.
+
+        Raises `LedgerUnavailable`; then they hold all the same, without what came before.
+        """
+        fresh = self.limiter.take_up(limits)
+        self._path = self._compose()
+        await self.limiter.look_back(fresh)
 
     def limit_use(self) -> Sequence[LimitUse]:
         """Tell how much of each limit is used now."""
-        return ()
+        return self.limiter.use()
+
+    def _settle(self, entry: Closed) -> None:
+        self.limiter.settle(entry)
+        self._observe(entry)
 
     async def replace(self, settings: Settings) -> None:
         """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""

@@ -94,6 +94,8 @@ class Exchange(Struct, eq=False):
     fingerprint: bytes = b""
     """Salted hash of the prompt, once it was about to be sent."""
     settled: bool = False
+    shortened: bool = False
+    """Whether the answer may have far fewer tokens than the client's request lets it have."""
 
     def __repr__(self) -> str:
         return f"<Exchange {self.identity:x} {self.model!r} [attempts: {len(self.attempts)}]>"

@@ -10,7 +10,7 @@ from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from shareai_cli.errors import NoTargetLeft, UnknownModel, UpstreamError
+from shareai_cli.errors import NoTargetLeft, ShareAIError, UnknownModel, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
 from shareai_cli.gateway.exchange import Choice, Exchange, Reply, Replying
 from shareai_cli.gateway.health import LEFT_ALONE, Health, Standing, State
@@ -52,6 +52,16 @@ class Surroundings(Protocol):
         """Tell how a target stands."""
 
 
+class Allowance(Protocol):
+    """Who may forbid attempts: there is one while something limits targets or money."""
+
+    def enter(self, exchange: Exchange, target: Target, endpoint: Endpoint) -> ShareAIError | None:
+        """Take what asking a target may cost; returns what stands against it, and then takes nothing."""
+
+    def leave(self, exchange: Exchange, target: Target) -> None:
+        """Take in that a target gave no answer."""
+
+
 class Failover:
     """The stage that sends requests upstream."""
 
@@ -71,12 +81,13 @@ class Failover:
         self._retries = retries
         self._clock = clock
         self._hedges = hedges
+        self.allowance: Allowance | None = None
 
     def handle(self, exchange: Exchange) -> Replying:
         """Answer from the first target that can; raises `NoTargetLeft` where none can.
 
         Raises `UnknownModel` where each said that it has no such model, `NoTargetFits` where none can do what
-        is asked for.
+        is asked for, and what the allowance says where it forbids all of them.
         """
         choice = self._surroundings.route(exchange)
         return self._send(exchange, choice) if choice is not None else self._look_up(exchange)
@@ -108,12 +119,19 @@ class Failover:
         self, exchange: Exchange, choice: Choice, targets: Iterable[Target], reasons: list[str]
     ) -> Reply:
         """Ask targets one after another until one answers; why each did not is added to the reasons."""
-        surroundings, health = self._surroundings, self._health
+        surroundings, health, allowance = self._surroundings, self._health, self.allowance
+        forbidden: list[ShareAIError] = []
         for target in targets:
             endpoint = surroundings.endpoint(target.provider)
             if endpoint is None:
                 endpoint = await self._await_endpoint(exchange, target, reasons)
                 if endpoint is None:
+                    continue
+            if allowance is not None:
+                against = allowance.enter(exchange, target, endpoint)
+                if against is not None:
+                    forbidden.append(against)
+                    reasons.append(f"{target.name}: {against.message}")
                     continue
             keys = endpoint.rotation()
             for key in keys if health.untroubled else self._usable(target, keys):
@@ -124,6 +142,8 @@ class Failover:
                     result = await self._ask(exchange, endpoint, target, key, now)
                 except BaseException:
                     health.abandoned(target)
+                    if allowance is not None:
+                        allowance.leave(exchange, target)
                     raise
                 if isinstance(result, Reply):
                     health.succeeded(target)
@@ -132,6 +152,10 @@ class Failover:
                 reasons.append(f"{target.name}: {result.reason}")
                 if result.verdict.effect in (Effect.FAILED, Effect.SHELVE_TARGET):
                     break
+            if allowance is not None:
+                allowance.leave(exchange, target)
+        if forbidden and not exchange.attempts:
+            raise min(forbidden, key=lambda one: (one.retry_useless, one.retry_after or 0.0))
         raise self._nothing_left(exchange, choice, reasons)
 
     async def _await_endpoint(

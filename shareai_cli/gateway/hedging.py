@@ -44,6 +44,7 @@ _FOUND_OUT: Final = (
     "usage",
     "completion_bytes",
     "first_content_at",
+    "shortened",
 )
 """What an attempt writes into its exchange, its place among the attempts excepted."""
 

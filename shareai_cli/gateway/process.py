@@ -160,6 +160,7 @@ class GatewayProcess:
             learned=OfferedModels(start.paths.offered_file).learn,
             observe=observe,
             refused=refused,
+            warned=reporting.notices.warned,
             notice=self.notice,
             facts=FactBook(),
             replies=Replies(start.paths.replies),

@@ -1,7 +1,7 @@
 """The accounts: a journal on the request's path, a database behind it, and reports over that."""
 
 from shareai_cli.ledger.audit import changes_made, list_audit, verify_audit
-from shareai_cli.ledger.costs import Prices
+from shareai_cli.ledger.costs import Costs, PricedTarget, Prices, broken_attempts
 from shareai_cli.ledger.ended_keys import EndedKey, ended_keys
 from shareai_cli.ledger.entries import Closed, Opened, RequestIds, parse_public_id, public_id
 from shareai_cli.ledger.ledger import Ledger, LedgerState
@@ -10,18 +10,26 @@ from shareai_cli.ledger.report import usage_report
 from shareai_cli.ledger.requests import find, number_of, recent, row_under_way
 from shareai_cli.ledger.since import parse_since, parse_until
 from shareai_cli.ledger.store import Store
+from shareai_cli.ledger.use import NO_PAST_USE, PastUse, UseQuestion, UseSum
 
 __all__ = [
+    "NO_PAST_USE",
     "Closed",
+    "Costs",
     "EndedKey",
     "KeptReply",
     "Ledger",
     "LedgerState",
     "Opened",
+    "PastUse",
+    "PricedTarget",
     "Prices",
     "Replies",
     "RequestIds",
     "Store",
+    "UseQuestion",
+    "UseSum",
+    "broken_attempts",
     "changes_made",
     "ended_keys",
     "find",

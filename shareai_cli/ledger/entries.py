@@ -92,6 +92,11 @@ class RequestIds:
         return number
 
 
+def first_number(time_ms: int) -> int:
+    """Return the least number that a request can have that came at a time, or later."""
+    return max(time_ms, 0) << _COUNTER_BITS
+
+
 def public_id(request: int) -> str:
     """Return a request's number as headers and screens show it."""
     return _ID_PREFIX + request.to_bytes(8).hex()

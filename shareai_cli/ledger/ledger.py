@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from shareai_cli.ledger.mover import Mover
 from shareai_cli.ledger.reader import JournalReader
 from shareai_cli.ledger.rows import Rows
 from shareai_cli.ledger.store import Store
+from shareai_cli.ledger.use import PastUse, UseQuestion, past_use
 from shareai_cli.ledger.writer import Writer
 from shareai_cli.paths import Paths
 from shareai_cli.types import WallClock
@@ -51,8 +52,10 @@ class LedgerState(Struct, frozen=True):
 class Ledger:
     """The journal, the database and the thread between them, of the process that holds the state's lock."""
 
-    def __init__(self, store: Store, journal: Journal, mover: Mover, writer: Writer) -> None:
+    def __init__(self, store: Store, journal: Journal, mover: Mover, writer: Writer, costs: Costs) -> None:
         self.store = store
+        self.costs = costs
+        """By which the rows' costs are worked out; used by the writer's thread too."""
         self._journal = journal
         self._mover = mover
         self._writer = writer
@@ -116,7 +119,7 @@ class Ledger:
                     if taking_in is not None:
                         taking_in(whole - mover.unmoved_bytes(), whole)
                 mover.settle_under_way()
-            ledger = cls(store, journal, mover, Writer(journal, mover, costs))
+            ledger = cls(store, journal, mover, Writer(journal, mover, costs), costs)
         except BaseException:
             journal.close()
             mover.close()
@@ -175,6 +178,12 @@ class Ledger:
     def under_way(self) -> list[Opened]:
         """Return the requests that have begun and not ended, the newest last, as far as they were moved."""
         return self._mover.requests_under_way()
+
+    def past_use(
+        self, questions: Collection[UseQuestion], ended: Callable[[], Collection[int]] = tuple
+    ) -> PastUse:
+        """Look up what was used, as far as it was moved (see `use.past_use`); raises `LedgerUnavailable`."""
+        return past_use(self.store.path, questions, ended)
 
     async def settled(self) -> None:
         """Return when everything taken in so far is in the database, or the disk has refused it."""

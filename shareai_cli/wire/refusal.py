@@ -9,7 +9,7 @@ import math
 
 import msgspec
 
-from shareai_cli.errors import ShareAIError
+from shareai_cli.errors import RateLimited, RateState, ShareAIError
 from shareai_cli.wire.message import Response
 
 
@@ -32,6 +32,26 @@ def refusal(error: ShareAIError) -> Response:
         headers.append((b"x-should-retry", b"false"))
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    if isinstance(error, RateLimited) and error.rate is not None:
+        headers += _rate_fields(error.rate)
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return Response(error.status, headers, error_body(error))
+
+
+def _rate_fields(rate: RateState) -> list[tuple[bytes, bytes]]:
+    """Tell how a limit stands, as OpenAI does: platform.openai.com/docs/guides/rate-limits."""
+    measure = rate.measure.encode()
+    values = {"limit": b"%d" % rate.most, "remaining": b"%d" % rate.remaining, "reset": _duration(rate.reset)}
+    return [(b"x-ratelimit-%b-%b" % (name.encode(), measure), value) for name, value in values.items()]
+
+
+def _duration(seconds: float) -> bytes:
+    """Write a duration as `6m0s`, `1s` or `20ms`."""
+    milliseconds = max(0, math.ceil(seconds * 1000))
+    if milliseconds < 1000:
+        return b"%dms" % milliseconds
+    minutes, rest = divmod(math.ceil(milliseconds / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h" if hours else ""
+    return f"{text}{minutes}m{rest}s".encode() if hours or minutes else b"%ds" % rest

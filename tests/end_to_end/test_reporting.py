@@ -14,7 +14,9 @@ from shareai_cli.client import find_gateway
 from shareai_cli.paths import find_paths
 from tests.support.behaviours import status
 from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, StartError, eventually, one_route
+from tests.support.signatures import verify
 from tests.support.upstream import FaultUpstream
+from tests.support.waiting import until
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 HOOK = '\n[webhook]\nurl = "{url}/hidden-path"\nsecret = "env:HOOK_SECRET"\n'
@@ -99,6 +101,33 @@ async def test_a_webhook_that_cannot_be_signed_is_told_before_it_is_needed(tmp_p
             await eventually(is_told)
             assert "hidden-path" not in gateway.stderr()
             assert SECRET not in gateway.stderr()
+
+
+async def test_a_soft_budget_is_told_of_once_and_everywhere(tmp_path: Path) -> None:
+    """In the log, the audit and the webhook, signed, and not again after a restart within the period."""
+    async with FaultUpstream() as upstream, FaultUpstream(default=status(204)) as receiver:
+        limits = '\n[limits.organization]\nsoft_budget_per_month = "0.000001 USD"\n'
+        config = one_route(upstream.base_url, options='price_as = "openai"').replace("/m1", "/gpt-4o-mini")
+        config += limits + HOOK.format(url=receiver.origin)
+        environ = {**KEYS, "HOOK_SECRET": SECRET}
+        for _ in range(2):
+            async with await RunningGateway.start(tmp_path, config, environ=environ) as gateway:
+                for _ in range(3):
+                    assert (await gateway.ask()).status_code == 200
+                await until(lambda: receiver.requests)
+
+                async def is_told(gateway: RunningGateway = gateway) -> bool:
+                    rows = (await gateway.shareai("audit", "list", "--json")).json["rows"]
+                    return [one["subject"] for one in rows if one["action"] == "limit.warn"] == [
+                        "organization"
+                    ]
+
+                await eventually(is_told)
+        [request] = receiver.requests
+        verify(request, SECRET)
+        assert request.json["type"] == "limit.warn"
+        assert request.json["data"]["limit"] == "soft_budget_per_month"
+        assert gateway.stderr().count("organization has used up its soft_budget_per_month") == 1
 
 
 async def test_a_key_that_may_not_mint_is_in_the_audit(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from shareai_cli.config import HedgeSettings, RouteSettings, RouteTarget
 from shareai_cli.gateway.hedging import WINDOW, HedgeBudget
 from shareai_cli.gateway.strategies.measurements import Measure
-from shareai_cli.types import Outcome, Target, Usage
+from shareai_cli.types import Budget, Limits, LimitUse, Outcome, Subject, Target, Usage
 from shareai_cli.wire.message import PushedBody
 from tests.support.behaviours import Behaviour, chat, error_in_200, silence, status, stream
 from tests.support.gateway import Gate, cancelled
@@ -38,14 +38,17 @@ def route(*names: str, after: float = SOON, extra: float = 1.0, strategy: str = 
 
 @asynccontextmanager
 async def hedged(
-    *scripts: Sequence[Behaviour], comments: float = 0.0, **options: Any
+    *scripts: Sequence[Behaviour],
+    comments: float = 0.0,
+    limits: Mapping[Subject, Limits] | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[Gate, list[FaultUpstream]]]:
     """Give a gateway whose route `chat` hedges to a target for each script."""
     async with AsyncExitStack() as held:
         upstreams = [await held.enter_async_context(FaultUpstream(script)) for script in scripts]
         names = "abc"[: len(scripts)]
         gate = Gate(dict(zip(names, upstreams, strict=True)), routes={"chat": route(*names, **options)},
-                    comments=comments)  # fmt: skip
+                    comments=comments, limits=limits)  # fmt: skip
         yield await held.enter_async_context(gate), upstreams
 
 
@@ -351,3 +354,48 @@ async def test_comments_keep_the_connection_of_a_hedged_stream() -> None:
         answer = await gate.ask(stream=True)
         assert b": x-shareai-target: b/m x-shareai-attempts: 2\n" in answer.body
         assert answer.text == "Hello there."
+
+
+def use_of(gate: Gate, subject: str) -> LimitUse:
+    """Return how much of the only limit of a subject is used."""
+    [use] = [one for one in gate.gateway.limiter.use() if one.subject == subject]
+    return use
+
+
+async def test_who_is_given_up_holds_no_place_at_its_target() -> None:
+    """Although the other one's stream goes on, and the request is settled only at its end."""
+    go_on = asyncio.Event()
+    limits = {Subject("target", f"{name}/m"): Limits(concurrent=1) for name in "ab"}
+    streaming = stream("x", "y").stall(after=3, until=go_on)
+    async with hedged([silence(), chat("free")], [streaming], limits=limits) as (gate, _):
+        response = await gate.begin(stream=True)
+        assert use_of(gate, "target/a/m").used == 0
+        assert use_of(gate, "target/b/m").used == 1
+        assert (await gate.ask()).text == "free"
+        go_on.set()
+        assert (await gate.take(response)).text == "xy"
+        assert use_of(gate, "target/b/m").used == 0
+
+
+async def test_a_budget_pays_for_both() -> None:
+    """What the one that was given up may have cost counts, as it does in its row."""
+    limits = {Subject("organization"): Limits(budgets=(Budget("day", 10**9),))}
+    async with hedged([silence()], [], limits=limits) as (gate, _):
+        await gate.ask()
+        entry = gate.closed
+        prompt = -(-entry.prompt_bytes // 4)
+        assert use_of(gate, "organization").used == 9 + 2 * 12 + prompt
+        assert use_of(gate, "organization").reserved == 0
+
+
+async def test_a_budget_that_cannot_pay_for_two_pays_for_one() -> None:
+    """Nobody is asked beside the first one, which is waited for."""
+    speak = asyncio.Event()
+    limits = {Subject("organization"): Limits(budgets=(Budget("day", 50_000),))}
+    async with hedged([chat().stall(until=speak)], [], limits=limits) as (gate, (a, b)):
+        asking = begun(gate, max_tokens=20_000)
+        await until(lambda: a.completions)
+        await asyncio.sleep(4 * SOON)
+        assert not b.requests
+        speak.set()
+        assert (await asking).headers["x-shareai-target"] == "a/m"

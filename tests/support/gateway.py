@@ -34,9 +34,9 @@ from shareai_cli.errors import ModelUnavailable, Overloaded
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.strategies.candidates import Facts
-from shareai_cli.ledger import Closed, Ledger, LedgerState, Opened, Replies
+from shareai_cli.ledger import NO_PAST_USE, Closed, Costs, Ledger, LedgerState, Opened, PastUse, Replies
 from shareai_cli.secrets import Secret, SecretReference
-from shareai_cli.types import Caller, LocalModel, Target
+from shareai_cli.types import Caller, Limits, LimitUse, LocalModel, Subject, Target, Usage
 from shareai_cli.wire.client import Pool
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.message import PushedBody, Request, Response
@@ -49,6 +49,8 @@ KEY = "sk-shareai-test"
 CALLER = Caller(7, "laptop", "default")
 MESSAGES = [{"role": "user", "content": "hi"}]
 NOW = 1_790_000_000.0  # Mon, 21 Sep 2026 14:13:20 GMT
+UNPRICED = "unpriced"
+"""A model of which nobody knows the price."""
 PLANTED = "sk-planted"
 """What every provider's key begins with."""
 
@@ -66,6 +68,16 @@ def fingerprint(provider: str, number: int = 1) -> str:
 def key_digest(key: str) -> bytes:
     """Return what is kept of a client's key."""
     return hashlib.sha256(key.encode()).digest()
+
+
+class FakePrices:
+    """Every model of every provider costs 1 nano-dollar a token of a prompt, and 2 of an answer."""
+
+    def cost_nano(self, price_as: str, model: str, usage: Usage, time_ms: int) -> int | None:
+        if model == UNPRICED:
+            return None
+        prompt = usage.prompt + usage.cached + usage.cache_write
+        return prompt + 2 * (usage.completion + usage.reasoning)
 
 
 class FakeStore:
@@ -89,6 +101,13 @@ class FakeLedger:
         self.closed_entries: list[Closed] = []
         self.problem: str | None = None
         self.is_full = False
+        self.costs = Costs(FakePrices)
+
+    def past_use(self, questions: object, ended: object) -> PastUse:
+        return NO_PAST_USE
+
+    async def settled(self) -> None:
+        pass
 
     def opened(self, entry: Opened) -> None:
         if self.is_full:
@@ -191,6 +210,7 @@ class Gate:
         price_as: Mapping[str, str] | None = None,
         facts: Facts | None = None,
         chance: Callable[[], float] = random.random,
+        limits: Mapping[Subject, Limits] | None = None,
         **provider: Any,
     ) -> None:
         """`upstreams` are providers by name, `keys` how many each has (1), `price_as` where their prices are
@@ -201,6 +221,7 @@ class Gate:
         self.deadlines = Deadlines(3600.0, self.clock)
         self.observed: list[Closed] = []
         self.notices: list[str] = []
+        self.warnings: list[LimitUse] = []
         self.chance: list[float] = []
         self.asked = 0
         self._pools: list[Pool] = []
@@ -241,6 +262,8 @@ class Gate:
             facts=facts,
             chance=chance,
             replies=replies,
+            limits=limits,
+            warned=self.warnings.append,
             clock=self.clock,
             wall_clock=lambda: NOW + self.clock() - 1000.0,
         )

@@ -155,9 +155,9 @@ class RouteCache:
                 self._disk.keep(key, self._name, reply, most=settings.disk, since_ms=since_ms)
 
     def _kept(self, call: SharedCall) -> KeptReply | None:
-        """Return what is kept of a call: all of a complete 2xx, nothing of any other."""
+        """Return what is kept of a call: all of a complete 2xx, unless it was shortened."""
         reply, pieces = call.reply, call.pieces
-        if reply is None or pieces is None or call.outcome is not Outcome.OK:
+        if reply is None or pieces is None or call.outcome is not Outcome.OK or call.exchange.shortened:
             return None
         if not 200 <= reply.status < 300 or sum(map(len, pieces)) > LARGEST_REPLY:
             return None
