@@ -124,6 +124,8 @@ class Status(Struct, frozen=True):
     """Entries that wait in memory because the disk refuses them."""
     limits: tuple[LimitUse, ...] = ()
     """How much of each limit is used."""
+    webhook_problem: str | None = None
+    """Why the webhook was not told of the latest event, or that events were dropped."""
 
 
 class Admin(Protocol):

@@ -93,7 +93,11 @@ class Usage(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Attempt(Struct, frozen=True, array_like=True, gc=False):
-    """One try of one target: `outcome` is "ok", an `UpstreamError.outcome`, or "status" (see `status`)."""
+    """One try of one target.
+
+    `outcome` is "ok", an `UpstreamError.outcome`, "status" (see `status`), "cancelled" where the client left,
+    or "hedged" where it was given up, as another target that was asked beside it answered first.
+    """
 
     target: str
     key: str
@@ -102,6 +106,8 @@ class Attempt(Struct, frozen=True, array_like=True, gc=False):
     status: int
     """The upstream's HTTP status; 0 where no reply's head came."""
     duration_us: int
+    price_as: str = ""
+    """The provider's name among the prices, where it gave no answer: what it did until then may cost."""
 
 
 class Outcome(StrEnum):
@@ -277,7 +283,9 @@ class Actor(Struct, frozen=True):
     name: str
     """The operating system's user, as the command says it; "gateway" for what nobody asked for."""
     origin: str
-    """"command", "admin API", "public API" (a key that mints), "configuration file", "gateway"."""
+    """"command", "admin API", "public API" (a key that mints), "configuration file", "gateway".
+
+    Where requests are refused, with the address: "public API from 192.0.2.7"."""
 
 
 GATEWAY: Final = Actor("gateway", "gateway")

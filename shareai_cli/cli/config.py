@@ -131,11 +131,12 @@ def _written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-_SECTIONS = ("server", "network", "providers", "routes", "local", "limits")
+_SECTIONS = ("server", "network", "providers", "routes", "local", "limits", "webhook")
 
 
 def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """Return what a well-formed configuration refers to and cannot be had."""
+    from shareai_cli.config.webhook import signing_key
     from shareai_cli.secrets import SecretReference, resolve, resolve_header
     from shareai_cli.wire.trust import client_context
 
@@ -156,6 +157,11 @@ def find_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     for authority in dict.fromkeys(authorities):
         try:
             client_context([authority])
+        except ConfigurationError as error:
+            problems.append(str(error))
+    if settings.webhook is not None:
+        try:
+            signing_key(settings.webhook, environ)
         except ConfigurationError as error:
             problems.append(str(error))
     files = [Path(model.path) for model in settings.local.models]

@@ -42,6 +42,7 @@ _REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "malformed": "its reply was none, or told of an error",
         "truncated": "its reply ended in the middle",
         "cancelled": "given up, as the client left",
+        "hedged": "given up, as another one asked beside it answered first",
     }
 )
 """What each `Attempt.outcome` means; "status" is in `_STATUSES`."""

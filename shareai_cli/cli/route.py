@@ -59,6 +59,15 @@ def add(
     private: Annotated[
         bool, typer.Option("--private", help="Requests never leave your own machines.")
     ] = False,
+    hedge: Annotated[
+        str | None,
+        typer.Option(
+            "--hedge",
+            metavar="TIME",
+            help="Ask the next target beside one that has no answer after this time, such as 2s: who is "
+            "first answers. At most one request in ten is asked twice, unless the file says another share.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Declare a route in the configuration file, in place of one that has the name.
@@ -68,9 +77,12 @@ def add(
     run = invocation(context)
     parsed = [_parse(text) for text in targets]
     _refuse_repeated(parsed)
+    _check_hedge(hedge, parsed)
     chosen = strategy or ("weighted" if any(one.weight != 1 for one in parsed) else "priority")
     replaced = name in run.settings().routes
-    settings = run.editor().add_route(name, parsed, strategy=chosen, prefer=prefer, private=private)
+    settings = run.editor().add_route(
+        name, parsed, strategy=chosen, prefer=prefer, private=private, hedge=hedge
+    )
     _note_missing(settings, parsed)
     if as_json:
         print_json({"route": _describe(settings.routes[name]), "replaced": replaced, "file": settings.source})
@@ -196,6 +208,19 @@ def _refuse_repeated(targets: Sequence[RouteTarget]) -> None:
             )
 
 
+def _check_hedge(hedge: str | None, targets: Sequence[RouteTarget]) -> None:
+    from shareai_cli.config.hedging import LONGEST, SHORTEST, parse_wait
+
+    if hedge is None:
+        return
+    if parse_wait(hedge) is None:
+        raise UsageError(f"--hedge takes a time from {SHORTEST:g} to {LONGEST:g} s.", hint="--hedge 2s")
+    if len(targets) < 2:
+        raise UsageError(
+            "--hedge needs a second target to ask.", hint="shareai route add NAME A B --hedge 2s"
+        )
+
+
 def _note_missing(settings: Settings, targets: Sequence[RouteTarget]) -> None:
     """Tell of targets that this machine does not serve: they can come later, or be slips."""
     from shareai_cli.config.reading import shown
@@ -226,7 +251,8 @@ def _rule(route: RouteSettings) -> str:
     """Return by what a route orders its targets, in words."""
     preferred = f", {route.prefer} first" if route.prefer is not None else ""
     private = ", private" if route.private else ""
-    return f"{route.strategy}{preferred}{private}"
+    hedged = f", hedged after {route.hedge.after:g} s" if route.hedge is not None else ""
+    return f"{route.strategy}{preferred}{private}{hedged}"
 
 
 def _describe(route: RouteSettings) -> dict[str, Any]:

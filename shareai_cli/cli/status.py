@@ -40,7 +40,8 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     else:
         print_status(found)
     broken = any(model.problem for model in found.local_models)
-    if broken or found.config_problem or found.node_problem or found.ledger_problem:
+    problems = (found.config_problem, found.node_problem, found.ledger_problem, found.webhook_problem)
+    if broken or any(problems):
         raise typer.Exit(ExitCode.PARTLY)
 
 
@@ -77,6 +78,7 @@ def print_status(found: Status) -> None:
         ("configuration", found.config_problem),
         ("node agent", found.node_problem),
         ("accounts", found.ledger_problem),
+        ("webhook", found.webhook_problem),
     ):
         if problem:
             print_line(f"Problem       {name}: {problem}")

@@ -14,6 +14,7 @@ from shareai_cli.config.settings import (
     Conditions,
     DrillSettings,
     Header,
+    HedgeSettings,
     LocalSettings,
     NetworkSettings,
     OwnPrice,
@@ -24,6 +25,7 @@ from shareai_cli.config.settings import (
     Settings,
     Strategy,
     TimeLimits,
+    WebhookSettings,
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "DrillSettings",
     "Egress",
     "Header",
+    "HedgeSettings",
     "KeyStyle",
     "LocalSettings",
     "NetworkSettings",
@@ -49,6 +52,7 @@ __all__ = [
     "Settings",
     "Strategy",
     "TimeLimits",
+    "WebhookSettings",
     "load",
     "load_text",
     "parse_target",

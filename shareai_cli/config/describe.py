@@ -21,7 +21,9 @@ from shareai_cli.config.settings import (
     RouteSettings,
     RouteTarget,
     Settings,
+    WebhookSettings,
 )
+from shareai_cli.config.webhook import shown_url
 from shareai_cli.secrets import MASK, SecretReference
 from shareai_cli.types import Limits, LocalModel, Subject
 
@@ -44,6 +46,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         },
         "limits": describe_limits(settings.limits),
         "drills": {name: describe_drill(one) for name, one in settings.drills.items()},
+        "webhook": describe_webhook(settings.webhook),
     }
 
 
@@ -115,6 +118,13 @@ def describe_limits(limits: Mapping[Subject, Limits]) -> dict[str, Any]:
     return described
 
 
+def describe_webhook(webhook: WebhookSettings | None) -> dict[str, Any] | None:
+    """Return `[webhook]` as plain values; what follows the host is masked, as many put a secret there."""
+    if webhook is None:
+        return None
+    return {"url": shown_url(webhook.url), "secret": webhook.secret.name}
+
+
 def describe_local_model(model: LocalModel) -> dict[str, Any]:
     """Return a local model as plain values, as an item of `[local] models` would write it in full."""
     return {"path": model.path, "name": model.id, "context": model.context, "threads": model.threads}
@@ -129,6 +139,7 @@ def describe_route(route: RouteSettings) -> dict[str, Any]:
         "fit": route.fit,
         **_conditions(route.conditions),
         "cache": msgspec.to_builtins(route.cache),
+        "hedge": msgspec.to_builtins(route.hedge),
         "targets": [_describe_target(one) for one in route.targets],
     }
 

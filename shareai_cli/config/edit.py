@@ -128,8 +128,9 @@ class Editor(Rewriter):
         strategy: Strategy = "priority",
         prefer: Preference | None = None,
         private: bool = False,
+        hedge: str | None = None,
     ) -> Settings:
-        """Declare a route, in place of one that has the name already."""
+        """Declare a route, in place of one that has the name already; `hedge` is the wait as a text."""
 
         def change(document: Document) -> None:
             providers = self._check(tomlkit.dumps(document)).providers
@@ -140,6 +141,7 @@ class Editor(Rewriter):
             entry["strategy"] = strategy
             put(entry, "prefer", prefer)
             put(entry, "private", private or None)
+            put(entry, "hedge", hedge)
             entry["targets"] = _targets(targets)
             if name not in routes:
                 routes[name] = entry

@@ -19,11 +19,15 @@ from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
 from shareai_cli.config.routes import read_route
 from shareai_cli.config.sections import MOST_NAMED, read_local, read_server
 from shareai_cli.config.settings import NetworkSettings, ProviderSettings, RouteSettings, Settings
+from shareai_cli.config.webhook import read_webhook
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.paths import Paths, absolute
 
 HOST_VARIABLE = "SHAREAI_HOST"
 PORT_VARIABLE = "SHAREAI_PORT"
+
+SECTIONS: Final = ("server", "network", "providers", "routes", "local", "limits", "drills", "webhook")
+"""The tables of the file."""
 
 
 def load(
@@ -56,9 +60,6 @@ def load(
     return _override(settings, environ, host, port)
 
 
-SECTIONS: Final = ("server", "network", "providers", "routes", "local", "limits", "drills")
-
-
 def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mapping[str, Preset]) -> Settings:
     """Return what a text declares; `file` names it in messages, and relative paths start from its folder.
 
@@ -89,6 +90,7 @@ def load_text(text: str, file: Path, environ: Mapping[str, str], presets: Mappin
         drills=root.tables(
             "drills", lambda name, item: read_drill(source, name, item, routes), most=MOST_DRILLS
         ),
+        webhook=read_webhook(root, source, network, environ),
         source=file,
         discovered=variables,
     )

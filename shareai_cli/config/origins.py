@@ -17,7 +17,7 @@ from shareai_cli.config.settings import ProviderSettings, Settings
 
 Origin = Literal["file", "variable", "preset", "default"]
 
-_SECTIONS: Final = ("server", "network", "providers", "routes", "local", "limits")
+_SECTIONS: Final = ("server", "network", "providers", "routes", "local", "limits", "webhook")
 _OF_PRESETS: Final = frozenset(
     {"preset", "base_url", "keys", "check", "key_style", "check_style", "price_as", "stream_usage"}
 )
@@ -73,7 +73,8 @@ class _Tracer:
             return Setting(name, value, "variable", variable)
         if path in self._declared:
             return Setting(name, value, "file", line=self._lines.get(path))
-        if path[-1] == "age" and path[:-1] in self._declared:  # `cache = "5m"` is an age
+        # `cache = "5m"` is an age, `hedge = "2s"` the wait after which another one is asked.
+        if path[-1] in ("age", "after") and path[:-1] in self._declared:
             return Setting(name, value, "file", line=self._lines.get(path[:-1]))
         if path[0] == "providers":
             return self._of_provider(name, value, str(path[2]), self._settings.providers[str(path[1])])

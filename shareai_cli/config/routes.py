@@ -8,6 +8,7 @@ from typing import Final, cast, get_args
 from msgspec.structs import replace
 
 from shareai_cli.config.caching import read_cache
+from shareai_cli.config.hedging import read_hedge
 from shareai_cli.config.reading import KeyPath, Source, Table, kind_of, shown
 from shareai_cli.config.sections import HEAVIEST, ROUTE_NAME, parse_target
 from shareai_cli.config.settings import (
@@ -42,7 +43,10 @@ def read_route(
     if not ROUTE_NAME.fullmatch(name) or looks_like_key(name):
         raise source.error(path, "a route's name has letters, digits and . _ : -, at most 128, no slash.")
     table = Table(
-        source, path, value, ("strategy", "targets", "prefer", "private", "fit", "cache", *_CONDITIONS)
+        source,
+        path,
+        value,
+        ("strategy", "targets", "prefer", "private", "fit", "cache", "hedge", *_CONDITIONS),
     )
     strategy = cast(Strategy, table.choice("strategy", "priority", get_args(Strategy)))
     items = table.items("targets", most=MOST_TARGETS)
@@ -63,6 +67,7 @@ def read_route(
         private=table.flag("private", False),
         conditions=_conditions(table),
         cache=read_cache(table),
+        hedge=read_hedge(table),
     )
     if route.private and not any(is_own(one.target.provider, providers) for one in route.targets):
         raise table.error(

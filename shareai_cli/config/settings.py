@@ -143,6 +143,15 @@ class CacheSettings(Struct, frozen=True):
     """Whether a reply to one team is given to all others, too."""
 
 
+class HedgeSettings(Struct, frozen=True):
+    """`hedge` of a route: when a second target is asked beside one that has not answered yet."""
+
+    after: float
+    """Seconds without an answer, of a stream without its first content."""
+    extra: float = 0.1
+    """The share of the route's requests, from 0 to 1, that are asked twice at most."""
+
+
 class RouteTarget(Struct, frozen=True):
     """One target of a route."""
 
@@ -169,6 +178,8 @@ class RouteSettings(Struct, frozen=True):
     """What every request is taken to need, whatever it shows."""
     cache: CacheSettings | None = None
     """None keeps nothing."""
+    hedge: HedgeSettings | None = None
+    """None asks one target at a time."""
 
     @property
     def is_plain(self) -> bool:
@@ -207,6 +218,20 @@ class DrillSettings(Struct, frozen=True):
     """Nano-dollars that a run may spend."""
 
 
+class WebhookSettings(Struct, frozen=True):
+    """`[webhook]`: who is told what this person should know, signed."""
+
+    url: str
+    """May hold a secret in its path or query: it is shown by `describe_webhook` alone."""
+    secret: SecretReference
+    """Where the signing secret is kept: `whsec_` and base64, as Standard Webhooks has it."""
+    egress: Egress = Egress()
+    """How it is reached, the network's settings and the environment taken into account."""
+
+    def __repr__(self) -> str:
+        return f"<WebhookSettings [secret: {self.secret.name}]>"
+
+
 class Settings(Struct, frozen=True):
     """Everything declared, checked and filled in."""
 
@@ -218,6 +243,8 @@ class Settings(Struct, frozen=True):
     limits: Mapping[Subject, Limits] = field(default_factory=dict)
     """Of the organization, routes and targets; those of teams and keys are in the accounts."""
     drills: Mapping[str, DrillSettings] = field(default_factory=dict)
+    webhook: WebhookSettings | None = None
+    """None tells nobody."""
     source: Path | None = None
     """The file that was read; None where there is none."""
     discovered: tuple[str, ...] = ()

@@ -78,7 +78,8 @@ class Caches(Protocol):
 class AdminApi:
     """Answers the requests under `/admin/v1`.
 
-    `status` and `config` describe the running gateway; `changed` is awaited after a change of keys or teams.
+    `status` and `config` describe the running gateway; `changed` is awaited after a change of keys or teams,
+    `refused` is told whom it does not let in.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class AdminApi:
         feed: Feed,
         drills: Drills,
         drill_kept: DrillKept = lambda drill: None,
+        refused: Callable[[Request, ShareAIError], None],
     ) -> None:
         self._authorization = f"Bearer {token.reveal()}".encode()
         self._admin = admin
@@ -110,6 +112,7 @@ class AdminApi:
         self._access = AccessPages(self._by, changed)
         self._feed = feed
         self._drills = DrillPages(drills, self._by, settled, drill_kept)
+        self._refused = refused
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
             "/status": {"GET": self._get_status},
             "/reload": {"POST": self._post_reload},
@@ -131,6 +134,10 @@ class AdminApi:
         """Answer one request; every refusal has its reason and what mends it."""
         try:
             self._check(request)
+        except ShareAIError as error:
+            self._refused(request, error)
+            return _refusal(error)
+        try:
             answer = await self._find(request)(request)
         except ShareAIError as error:
             return _refusal(error)

@@ -19,13 +19,14 @@ from shareai_cli.gateway.drills import Drills, Surroundings
 from shareai_cli.gateway.exchange import JSON_TYPE, Exchange, Handler, Replying
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.hedging import Hedging
 from shareai_cli.gateway.limits import Attempts, Warned
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
 from shareai_cli.gateway.path import Makers, compose
 from shareai_cli.gateway.permission import may_use, not_allowed
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
-from shareai_cli.gateway.record import Observe, Recorder, request_id
+from shareai_cli.gateway.record import Observe, Recorder, Refused, request_id, tell_nobody
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Closed, Ledger, Replies, RequestIds
@@ -55,6 +56,7 @@ class Gateway:
         catalogue: Catalogue,
         learned: Learned | None = None,
         observe: Observe,
+        refused: Refused = tell_nobody,
         notice: Callable[[str], None] | None = None,
         facts: Facts | None = None,
         chance: Callable[[], float] = random.random,
@@ -88,14 +90,18 @@ class Gateway:
         self._clock = clock
         self._ids = RequestIds(wall_clock, ledger.newest_request)
         self._prober = Prober(self.health, lambda name: self.current.endpoints.find(name))
+        self._refused = refused
         self._observe = observe
-        self._recorder = Recorder(ledger, clock, observe)
+        self._recorder = Recorder(ledger, clock, observe, refused)
         self.limiter = makers.limiter(ledger, warned=warned, wall_clock=wall_clock)
         self.limiter.begin(limits or {})
         self._attempts = Attempts(self.limiter, ledger.costs)
         self.cache = makers.cache(ledger.salt, replies=replies, notice=notice, wall_clock=wall_clock)
         self.cache.take_up(settings.routes)
+        self._hedging = Hedging()
+        self._hedging.take_up(settings.routes)
         self._failover = makers.failover(self.current, Upstream(clock, wall_clock), self.health, clock)
+        self._failover.hedges = self._hedging.routes
         self._path = self._compose()
         self._make_pool, self._facts, self._wall_clock = make_pool, facts, wall_clock
         self.drills = Drills(self._as_it_is, clock, self._drills_changed)
@@ -178,6 +184,7 @@ class Gateway:
         boards = await asyncio.to_thread(self.current.build_boards, settings)
         unused = self.current.replace(settings, boards)
         self.cache.take_up(settings.routes)
+        self._hedging.take_up(settings.routes)
         self._path = self._compose()
         for pool in unused:
             await pool.close()
@@ -259,10 +266,12 @@ class Gateway:
     async def _known_caller(
         self, request: Request, answer: Callable[[Caller], Coroutine[Any, Any, bytes]]
     ) -> Response:
+        caller: Caller | None = None
         try:
             caller = self.keys.caller(request.headers)
             return Response(200, [JSON_TYPE], await answer(caller))
         except ShareAIError as error:
+            self._refused(request, caller, error)
             return refusal(error)
 
     async def _healthz(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from shareai_cli.gateway.exchange import Exchange, Handler, Replying, Stage
 from shareai_cli.secrets import digest
 from shareai_cli.types import Caller, WallClock
 
+BEARER = b"bearer "
 LONGEST_KEY = 512
 MOST_PRESENTED = 4096
 
@@ -51,7 +52,7 @@ class Keys:
         known = self._presented.get(presented)
         if known is not None:
             return known
-        is_bearer = presented[:7].lower() == b"bearer "
+        is_bearer = presented[:7].lower() == BEARER
         key = presented[7:].strip() if is_bearer else headers.get(b"api-key", b"")
         caller = self._callers.get(digest(key)) if len(key) <= LONGEST_KEY else None
         if caller is None or self._has_expired(caller):
@@ -66,6 +67,12 @@ class Keys:
 
     def _has_expired(self, caller: Caller) -> bool:
         return caller.expires_ms is not None and self._wall_clock() * 1000 >= caller.expires_ms
+
+
+def presented_key(headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the key that a request presents, whoever's it is; empty where it presents none."""
+    presented = headers.get(b"authorization", b"")
+    return presented[7:].strip() if presented[:7].lower() == BEARER else headers.get(b"api-key", b"")
 
 
 def auth(keys: Keys) -> Stage:

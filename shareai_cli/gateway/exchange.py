@@ -51,6 +51,8 @@ class Choice(Struct, frozen=True):
     reason: str = ""
     is_missing: bool = False
     """Whether no provider has the model, as each of them said."""
+    answered_by: Callable[[str], None] | None = None
+    """Told whose answer is taken, `provider/model`, where more than one was asked at a time."""
 
 
 class Accounts(Protocol):

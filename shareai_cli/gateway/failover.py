@@ -6,14 +6,15 @@ Deciding is the router's and health's part; here is only the acting. The last st
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from shareai_cli.errors import NoTargetLeft, ShareAIError, UnknownModel, UpstreamError
 from shareai_cli.gateway.endpoints import Endpoint, EndpointKey
-from shareai_cli.gateway.exchange import Choice, Exchange, Reply
+from shareai_cli.gateway.exchange import Choice, Exchange, Reply, Replying
 from shareai_cli.gateway.health import LEFT_ALONE, Health, Standing, State
+from shareai_cli.gateway.hedging import Hedge
 from shareai_cli.gateway.retries import RetryBudget
 from shareai_cli.gateway.upstream import Failure, Upstream
 from shareai_cli.gateway.verdict import FAILED, Effect
@@ -77,22 +78,48 @@ class Failover:
         self._health = health
         self._retries = retries
         self._clock = clock
+        self.hedges: Mapping[str, Hedge] = {}
         self.allowance: Allowance | None = None
 
-    async def handle(self, exchange: Exchange) -> Reply:
+    def handle(self, exchange: Exchange) -> Replying:
         """Answer from the first target that can; raises `NoTargetLeft` where none can.
 
         Raises `UnknownModel` where each said that it has no such model, `NoTargetFits` where none can do what
         is asked for, and what the allowance says where it forbids all of them.
         """
-        surroundings, health, allowance = self._surroundings, self._health, self.allowance
-        choice = surroundings.route(exchange) or await surroundings.look_up(exchange)
+        choice = self._surroundings.route(exchange)
+        return self._send(exchange, choice) if choice is not None else self._look_up(exchange)
+
+    async def _look_up(self, exchange: Exchange) -> Reply:
+        return await self._send(exchange, await self._surroundings.look_up(exchange))
+
+    def _send(self, exchange: Exchange, choice: Choice) -> Replying:
         exchange.route = choice.route
         exchange.accounts.begin(exchange)
         self._retries.count_request()
+        if self.hedges and (hedge := self.hedges.get(choice.route)) is not None:
+            return self._hedged(exchange, choice, hedge)
+        return self._walk(exchange, choice, choice.targets, [])
+
+    async def _hedged(self, exchange: Exchange, choice: Choice, hedge: Hedge) -> Reply:
+        """Answer from whoever of two is first; the reasons are those of both."""
         reasons: list[str] = []
+        reply = await hedge.answer(
+            exchange, iter(choice.targets), lambda one, targets: self._walk(one, choice, targets, reasons)
+        )
+        if reply is None:
+            raise self._nothing_left(exchange, choice, reasons)
+        if choice.answered_by is not None:
+            choice.answered_by(exchange.target)
+        return reply
+
+    async def _walk(
+        self, exchange: Exchange, choice: Choice, targets: Iterable[Target], reasons: list[str]
+    ) -> Reply:
+        """Ask targets one after another until one answers; why each did not is added to the reasons."""
+        surroundings, health, allowance = self._surroundings, self._health, self.allowance
         forbidden: list[ShareAIError] = []
-        for target in choice.targets:
+        for target in targets:
             endpoint = surroundings.endpoint(target.provider)
             if endpoint is None:
                 endpoint = await self._await_endpoint(exchange, target, reasons)
@@ -113,6 +140,8 @@ class Failover:
                     result = await self._ask(exchange, endpoint, target, key, now)
                 except BaseException:
                     health.abandoned(target)
+                    if allowance is not None:
+                        allowance.leave(exchange, target)
                     raise
                 if isinstance(result, Reply):
                     health.succeeded(target)

@@ -23,6 +23,7 @@ from shareai_cli.errors import MalformedRequest, MethodNotAllowed, ShareAIError
 from shareai_cli.gateway.auth import Keys
 from shareai_cli.gateway.body import check_content_type
 from shareai_cli.gateway.exchange import JSON_TYPE
+from shareai_cli.gateway.record import Refused
 from shareai_cli.ledger import Store, parse_until
 from shareai_cli.secrets import digest, new_client_key, shown_key
 from shareai_cli.types import Caller, KeyChanges, KeyInfo, LimitChanges, Preference
@@ -43,22 +44,30 @@ class _Wanted(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Minting:
-    """Answers the requests under `/v1/keys`; `changed` is awaited after a change of keys."""
+    """Answers the requests under `/v1/keys`.
 
-    def __init__(self, keys: Keys, store: Store, changed: Callable[[], Awaitable[None]]) -> None:
+    `changed` is awaited after a change of keys, `refused` told of every request that was refused.
+    """
+
+    def __init__(
+        self, keys: Keys, store: Store, changed: Callable[[], Awaitable[None]], refused: Refused
+    ) -> None:
         self._keys = keys
         self._store = store
         self._changed = changed
+        self._refused = refused
 
     def __repr__(self) -> str:
         return f"<Minting [{self._keys!r}]>"
 
     async def respond(self, request: Request) -> Response:
         """Answer one request; every refusal has its reason and what mends it."""
+        caller: Caller | None = None
         try:
             caller = self._keys.caller(request.headers)
             answer = await self._find(request)(request, caller)
         except ShareAIError as error:
+            self._refused(request, caller, error)
             return refusal(error)
         return Response(200, [JSON_TYPE, (b"cache-control", b"no-store")], msgspec.json.encode(answer))
 

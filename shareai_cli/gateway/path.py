@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from shareai_cli.gateway.current import Current
 from shareai_cli.gateway.exchange import Exchange, Handler, Replying, Stage, understand
 from shareai_cli.gateway.failover import Allowance, Failover
 from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.hedging import Hedge
 from shareai_cli.gateway.keep_alive import keep_alive
 from shareai_cli.gateway.limits import Limiter
 from shareai_cli.gateway.permission import permission
@@ -26,6 +27,8 @@ class End(Protocol):
 
     allowance: Allowance | None
     """Who may forbid attempts; None where nothing does."""
+    hedges: Mapping[str, Hedge]
+    """Those of the routes that ask a second target."""
 
     def handle(self, exchange: Exchange) -> Replying:
         """Answer a request."""

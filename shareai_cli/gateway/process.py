@@ -38,6 +38,7 @@ from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, local_models
 from shareai_cli.gateway.minting import Minting
 from shareai_cli.gateway.pools import pool_factory
+from shareai_cli.gateway.reporting import Reporting
 from shareai_cli.gateway.request_line import RequestLines
 from shareai_cli.gateway.roster import Roster
 from shareai_cli.gateway.route_explainer import RouteExplainer
@@ -148,16 +149,24 @@ class GatewayProcess:
             lines.add(entry)
             feed.add(entry)
 
+        make_pool = pool_factory(deadlines, turn, time.monotonic)
+        self.reporting = reporting = Reporting(ledger, make_pool, self.notice, start.environ)
+        closing.push_async_callback(reporting.close)
+        await reporting.prepare(settings)
+        refused = reporting.refusals.of_request
+
         limits = await asyncio.to_thread(ledger.store.limits)
         self.gateway = gateway = Gateway(
             settings,
             environ=start.environ,
             ledger=ledger,
             fleet=fleet,
-            make_pool=pool_factory(deadlines, turn, time.monotonic),
+            make_pool=make_pool,
             catalogue=known_models,
             learned=OfferedModels(start.paths.offered_file).learn,
             observe=observe,
+            refused=refused,
+            warned=reporting.notices.warned,
             notice=self.notice,
             facts=FactBook(),
             replies=Replies(start.paths.replies),
@@ -169,7 +178,7 @@ class GatewayProcess:
         )
         token = Secret(secrets.token_urlsafe(32))
         gateway.admin = self._admin_api(token, ledger, feed).respond
-        gateway.minting = Minting(gateway.keys, ledger.store, self._roster.accounts_changed).respond
+        gateway.minting = Minting(gateway.keys, ledger.store, self._roster.accounts_changed, refused).respond
 
         server_settings = settings.server
         self.server = server = Server(
@@ -190,6 +199,7 @@ class GatewayProcess:
 
         await fleet.start()
         gateway.start()
+        reporting.start()
         lines.start()
         watcher.start()
         closing.push_async_callback(watcher.close)
@@ -244,6 +254,8 @@ class GatewayProcess:
             f"The drill '{record.cause}' {record.verdict}.{changes} "
             f"'shareai drill show {record.id}' tells more."
         )
+        told = {"id": record.id, "drill": record.cause, "verdict": record.verdict, "changes": drill.changes}
+        self.reporting.webhook.send("drill.changed", told)
 
     def _admin_api(self, token: Secret, ledger: Ledger, feed: Feed) -> AdminApi:
         gateway = self.gateway
@@ -266,6 +278,7 @@ class GatewayProcess:
             feed=feed,
             drills=gateway.drills,
             drill_kept=self._drill_kept,
+            refused=self.reporting.refusals.of_admin,
         )
 
     async def status(self) -> Status:
@@ -294,6 +307,7 @@ class GatewayProcess:
             ledger_problem=ledger.problem,
             ledger_waiting=ledger.waiting,
             limits=tuple(gateway.limit_use()),
+            webhook_problem=self.reporting.webhook.problem,
             **self._counters(),
         )
 
@@ -304,7 +318,10 @@ class GatewayProcess:
         """Take up a changed configuration."""
         former_settings = self.gateway.current.settings
         former = former_settings.server
+        webhook = self.reporting.webhook
+        receiver = await webhook.prepare(settings.webhook, self._start.environ)
         await self.gateway.replace(settings)
+        await webhook.take_up(receiver)
         await self._roster.limits_changed()
         server = settings.server
         self.server.replace(hostnames=server.hostnames, limits=server_limits(server))

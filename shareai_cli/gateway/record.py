@@ -20,7 +20,8 @@ from shareai_cli.gateway.exchange import (
     printable,
 )
 from shareai_cli.ledger import Closed, Opened, public_id
-from shareai_cli.types import Clock, Outcome
+from shareai_cli.types import Caller, Clock, Outcome
+from shareai_cli.wire.message import Request
 from shareai_cli.wire.refusal import refusal
 
 ENDING = "gateway_ended"
@@ -44,13 +45,22 @@ class Books(Protocol):
         """Keep how a request ended; never raises."""
 
 
+Refused = Callable[[Request, Caller | None, ShareAIError], None]
+"""Told of every request that was answered with an error of this gateway's own; the caller, if it is known."""
+
+
+def tell_nobody(request: Request, caller: Caller | None, error: ShareAIError) -> None:
+    """Be a `Refused` to whom nothing matters."""
+
+
 class Recorder:
     """The stage that writes what becomes of exchanges to the ledger."""
 
-    def __init__(self, ledger: Books, clock: Clock, observe: Observe) -> None:
+    def __init__(self, ledger: Books, clock: Clock, observe: Observe, refused: Refused = tell_nobody) -> None:
         self.ledger = ledger
         self.clock = clock
         self.observe = observe
+        self.refused = refused
         self.fingerprints = sha256(ledger.salt)
         """Copied and never updated: the salt is taken in once. Processors have instructions for SHA-256, and
         what is kept of a digest is too little of it to be continued without the salt."""
@@ -71,6 +81,7 @@ class Recorder:
                 exchange.status = reply.status
                 exchange.error_code = error.code or error.type
                 exchange.accounts.settle(exchange, outcome_of(error))
+                self.refused(exchange.request, exchange.caller, error)
             except asyncio.CancelledError:
                 exchange.status = CLIENT_LEFT
                 exchange.accounts.settle(exchange, Outcome.CANCELLED)

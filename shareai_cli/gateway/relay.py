@@ -76,6 +76,10 @@ class Relay(PushedBody):
         self._text = 0
         self._writer: Writer | None = None
 
+    def account_to(self, exchange: Exchange) -> None:
+        """Have it settle another exchange instead; before the start."""
+        self._exchange = exchange
+
     # -- told by the server
 
     def start(self, writer: Writer) -> None:

@@ -109,7 +109,8 @@ class Upstream:
             if reply is not None and not answered:
                 reply.abort()
             spent = int((self._clock() - began) * 1e6)
-            exchange.attempts.append(Attempt(name, key.fingerprint, outcome, status, spent))
+            price_as = "" if answered else endpoint.price_as
+            exchange.attempts.append(Attempt(name, key.fingerprint, outcome, status, spent, price_as))
             exchange.answered = answered
 
     async def _refused(self, endpoint: Endpoint, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:

@@ -1,8 +1,9 @@
 """The accounts: a journal on the request's path, a database behind it, and reports over that."""
 
-from shareai_cli.ledger.audit import list_audit, verify_audit
-from shareai_cli.ledger.costs import Costs, PricedTarget, Prices, broken_targets
+from shareai_cli.ledger.audit import changes_made, list_audit, verify_audit
+from shareai_cli.ledger.costs import Costs, PricedTarget, Prices, broken_attempts
 from shareai_cli.ledger.drills import keep_drill, list_drills
+from shareai_cli.ledger.ended_keys import EndedKey, ended_keys
 from shareai_cli.ledger.entries import (
     Closed,
     Opened,
@@ -24,6 +25,7 @@ __all__ = [
     "NO_PAST_USE",
     "Closed",
     "Costs",
+    "EndedKey",
     "KeptReply",
     "Ledger",
     "LedgerState",
@@ -36,9 +38,11 @@ __all__ = [
     "Store",
     "UseQuestion",
     "UseSum",
-    "broken_targets",
+    "broken_attempts",
+    "changes_made",
     "drill_id",
     "drill_report",
+    "ended_keys",
     "find",
     "keep_drill",
     "list_audit",

@@ -80,6 +80,13 @@ def list_audit(
     return [_row(values) for values in (rows if after is not None else reversed(rows))]
 
 
+def changes_made(path: Path, action: str) -> list[str]:
+    """Return what rows of an action have as `after`, JSON, the newest last; raises `LedgerUnavailable`."""
+    query = "SELECT after FROM audit WHERE action = ? AND after IS NOT NULL ORDER BY id"
+    with _reading(path, errors="replace") as connection:
+        return [str(after) for (after,) in connection.execute(query, (action,))]
+
+
 def verify_audit(path: Path) -> AuditVerdict:
     """Look at every row and at the head; raises `LedgerUnavailable`."""
     with _reading(path, errors="surrogateescape") as connection:

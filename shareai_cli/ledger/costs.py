@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shareai_cli.ledger.entries import Closed
-from shareai_cli.types import NODE, CostBasis, Outcome, Usage
+from shareai_cli.types import NODE, Attempt, CostBasis, Outcome, Usage
 
 BYTES_PER_TOKEN: Final = 4
 """What a token is taken to be where the upstream counted none: four bytes of the request's body, or of the
@@ -19,6 +19,9 @@ MOST_TOKENS: Final = (1 << 27) - 1
 """Tokens of a kind that one request may have used; an upstream that says more is not believed."""
 
 _NO_USAGE: Final = Usage()
+
+_GIVEN_UP: Final = ("hedged", "cancelled")
+"""Outcomes of attempts of which nobody waited for the reply: a model may have worked all the same."""
 
 _SET_TO_WORK: Final = (Outcome.OK, Outcome.INCOMPLETE, Outcome.CANCELLED)
 """How requests ended on which a model may have worked even if nothing of it came back."""
@@ -81,11 +84,11 @@ class Costs:
         return self._prices
 
     def of(self, entry: Closed, target: PricedTarget, broken: Sequence[PricedTarget] = ()) -> Cost:
-        """Return what a request cost that went to `target`, and to the `broken_targets` before.
+        """Return what a request cost that went to `target`, and of the `broken_attempts` before.
 
-        The tokens are those of the target that answered, or was asked last. Replies that had begun and broke
-        are billed by some providers: their prompts are added as an estimate. What was refused, or failed
-        before a reply, costs nothing.
+        The tokens are those of the target that answered, or was asked last. Replies that had begun and broke,
+        or that were given up, are billed by some providers: their prompts are added as an estimate. What was
+        refused, or failed before a reply, costs nothing.
         """
         cost = self._of_last(entry, target)
         for one in broken:
@@ -126,10 +129,17 @@ class Costs:
         return Cost(usage, estimated, nano, CostBasis.EXACT if is_exact else CostBasis.ESTIMATED)
 
 
-def broken_targets(entry: Closed) -> list[str]:
-    """Return the targets whose replies began and broke, the one left out of which the row itself tells."""
+def broken_attempts(entry: Closed) -> list[Attempt]:
+    """Return the attempts whose replies began and broke, or that were given up while others went on.
+
+    The one of which the row itself tells is left out.
+    """
     attempts = entry.attempts if entry.outcome is Outcome.FAILED else entry.attempts[:-1]
-    return [one.target for one in attempts if 200 <= one.status < 300 and one.outcome != "ok"]
+    return [
+        one
+        for one in attempts
+        if one.outcome in _GIVEN_UP or (200 <= one.status < 300 and one.outcome != "ok")
+    ]
 
 
 def estimate(prompt_bytes: int, completion_bytes: int) -> Usage:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from shareai_cli.ledger.codes import BASES, OUTCOMES
-from shareai_cli.ledger.costs import Costs, PricedTarget, broken_targets
+from shareai_cli.ledger.costs import Costs, PricedTarget, broken_attempts
 from shareai_cli.ledger.entries import Closed, Opened
 from shareai_cli.types import Attempt, Outcome
 
@@ -113,8 +113,10 @@ class Rows:
             connection, entry.team, entry.route, entry.provider_key, entry.error
         )
         ordinary = _is_ordinary(entry)
-        broken = () if ordinary else [self._targets.get(connection, one, "") for one in broken_targets(entry)]
-        cost = self._costs.of(entry, target, broken)
+        broken = [] if ordinary else broken_attempts(entry)
+        cost = self._costs.of(
+            entry, target, [self._targets.get(connection, one.target, one.price_as) for one in broken]
+        )
         usage = cost.usage
         return (
             entry.request,

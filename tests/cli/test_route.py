@@ -30,6 +30,7 @@ def test_a_route_is_added_shown_listed_and_removed(paths: Paths) -> None:
             "private": False,
             "fit": False,
             "cache": None,
+            "hedge": None,
             "targets": [
                 {"target": "openai/gpt-5-mini", "weight": 1},
                 {"target": "groq/meta/llama-3", "weight": 1},
@@ -79,6 +80,9 @@ def test_weights_make_a_route_weighted(paths: Paths) -> None:
         (("add", "chat", "openai/a=99999999999"), "A weight is a whole number"),
         (("add", "a/b", "openai/a"), "is not a route's name"),
         (("add", "chat", "openai/a", "--strategy", "quickest"), "strategy"),
+        (("add", "chat", "openai/a", "groq/b", "--hedge", "soon"), "--hedge takes a time"),
+        (("add", "chat", "openai/a", "groq/b", "--hedge", "1h"), "--hedge takes a time"),
+        (("add", "chat", "openai/a", "--hedge", "2s"), "needs a second target"),
         (("show", "chat"), "There is no route 'chat'"),
         (("remove", "chat"), "There is no route 'chat'"),
         (("lits",), "list"),
@@ -113,6 +117,17 @@ def test_whom_a_route_prefers_and_never_leaves_is_declared_and_taken_back(paths:
     assert shareai(*arguments).out == "Route chat replaced: cheapest openai/a, node/x.\n"
     declared = tomllib.loads(paths.config_file.read_text())["routes"]["chat"]
     assert set(declared) == {"strategy", "targets"}
+
+
+def test_hedging_is_declared_and_taken_back(paths: Paths) -> None:
+    """In words and in the file, as it was written."""
+    arguments = ("route", "add", "chat", "openai/a", "groq/b")
+    added = shareai(*arguments, "--hedge", "1500ms")
+    assert added.out == "Route chat added: priority, hedged after 1.5 s openai/a, groq/b.\n"
+    assert tomllib.loads(paths.config_file.read_text())["routes"]["chat"]["hedge"] == "1500ms"
+    assert shareai("route", "show", "chat", "--json").json["route"]["hedge"] == {"after": 1.5, "extra": 0.1}
+    assert shareai(*arguments).out == "Route chat replaced: priority openai/a, groq/b.\n"
+    assert "hedge" not in paths.config_file.read_text()
 
 
 def test_weights_are_shown_where_they_count(paths: Paths) -> None:

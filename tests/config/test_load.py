@@ -144,7 +144,7 @@ def test_an_impossible_address_is_refused(
         ("\n[server]\n# x\nprot = 1", 4, "server.prot: unknown key. Did you mean port?"),
         ('[providers.a]\napi_key = "x"', 2, "providers.a.api_key: unknown key. Did you mean keys?"),
         ('[providers.a]\nurl = "x"', 2, "Did you mean base_url?"),
-        ("zzzzzzz = 1", 1, "Known: server, network, providers, routes, local, limits, drills."),
+        ("zzzzzzz = 1", 1, "Known: server, network, providers, routes, local, limits, drills, webhook."),
         ("[server]\nport = '1'", 2, "server.port: should be a whole number, and is a text."),
         ("[server]\nport = true", 2, "is true or false"),
         ("[server]\nport = 65536", 2, "should be from 0 to 65535."),

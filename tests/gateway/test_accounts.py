@@ -40,7 +40,7 @@ async def test_an_answered_request_is_told_in_full() -> None:
         assert closed.usage == Usage(9, 0, 0, 12, 0)
         assert closed.completion_bytes == len(answer.body)
         assert closed.attempts == (
-            Attempt("a/small", fingerprint("a"), "status", 500, 0),
+            Attempt("a/small", fingerprint("a"), "status", 500, 0, "priced-a"),
             Attempt("b/large", fingerprint("b"), "ok", 200, 0),
         )
 

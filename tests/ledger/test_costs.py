@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shareai_cli.ledger.costs import MOST_TOKENS, Costs, PricedTarget, broken_targets
+from shareai_cli.ledger.costs import MOST_TOKENS, Costs, PricedTarget, broken_attempts
 from shareai_cli.types import Attempt, CostBasis, Outcome, Usage
 from tests.ledger.making import FakePrices, closed
 
@@ -60,6 +60,8 @@ def test_costs_and_how_exact_they_are(
 BROKEN = Attempt("alpha/m", "aabbccdd", "truncated", 200, 5)
 REFUSED = Attempt("beta/m", "eeff0011", "status", 503, 5)
 LATER = Attempt("beta/m", "eeff0011", "ok", 200, 5)
+HEDGED = Attempt("alpha/m", "aabbccdd", "hedged", 0, 5, "alpha")
+LEFT = Attempt("alpha/m", "aabbccdd", "cancelled", 0, 5, "alpha")
 REJECTED = Attempt("beta/m", "eeff0011", "status", 400, 5)
 FAILING = {"usage": None, "completion_bytes": 0, "outcome": Outcome.FAILED, "status": 503}
 
@@ -75,6 +77,12 @@ FAILING = {"usage": None, "completion_bytes": 0, "outcome": Outcome.FAILED, "sta
         ({}, (BROKEN, LATER), True, 145, CostBasis.ESTIMATED),
         ({}, (BROKEN, LATER), False, 45, CostBasis.ESTIMATED),
         ({}, (REFUSED, LATER), True, 45, CostBasis.EXACT),
+        ({}, (HEDGED, LATER), True, 145, CostBasis.ESTIMATED),
+        ({}, (HEDGED, LATER), False, 45, CostBasis.ESTIMATED),
+        ({"outcome": Outcome.CANCELLED, "usage": None, "completion_bytes": 0}, (LEFT, LEFT), True, 200,
+         CostBasis.ESTIMATED),
+        ({"outcome": Outcome.CANCELLED, "usage": None, "completion_bytes": 0}, (LEFT,), True, 100,
+         CostBasis.ESTIMATED),
         (FAILING | {"outcome": Outcome.REJECTED, "status": 400}, (REJECTED,), True, 0, CostBasis.NONE),
         (FAILING | {"outcome": Outcome.REJECTED, "status": 400}, (BROKEN, REJECTED), True, 100,
          CostBasis.ESTIMATED),
@@ -87,7 +95,7 @@ def test_a_reply_that_broke_may_have_been_billed(
     """Its prompt is estimated, or unknown, never a silent zero; what was refused costs nothing."""
     entry = closed(1, **changes, attempts=attempts)
     alpha = PricedTarget.named("alpha/m", 1, "alpha")
-    broken = [alpha if known else PricedTarget.named("alpha/m", 1, "") for _ in broken_targets(entry)]
+    broken = [alpha if known else PricedTarget.named("alpha/m", 1, "") for _ in broken_attempts(entry)]
     cost = Costs(FakePrices).of(entry, alpha, broken)
     assert (cost.nano, cost.basis) == (nano, basis)
 

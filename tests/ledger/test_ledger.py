@@ -70,6 +70,21 @@ async def test_every_attempt_is_kept(paths: Paths, attempts: tuple[Attempt, ...]
     assert recent(paths, 1)[0].attempts == attempts
 
 
+async def test_what_was_given_up_is_priced_though_it_never_answered(paths: Paths) -> None:
+    """A target that always loses to another one beside it has no row of its own that tells its prices."""
+    ledger = open_ledger(paths)
+    attempts = (
+        Attempt("alpha/m", "aabbccdd", "hedged", 0, 9, "alpha"),
+        Attempt("node/q", "", "ok", 200, 7),
+    )
+    record(ledger, [1], attempts=attempts, target="node/q", model="q", price_as="node")
+    await ledger.settled()
+    ledger.close()
+    row = recent(paths, 1)[0]
+    assert (row.cost_nano, row.basis) == (100, CostBasis.ESTIMATED)
+    assert [one.outcome for one in row.attempts] == ["hedged", "ok"]
+
+
 async def test_the_latest_requests_come_first(paths: Paths) -> None:
     """`recent` gives the newest ones, as many as were asked for."""
     ledger = open_ledger(paths)

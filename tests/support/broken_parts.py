@@ -14,6 +14,7 @@ from shareai_cli.gateway.current import Current
 from shareai_cli.gateway.exchange import Choice, Exchange, Handler, Reply, Replying
 from shareai_cli.gateway.failover import Failover
 from shareai_cli.gateway.health import Health
+from shareai_cli.gateway.hedging import Hedge
 from shareai_cli.gateway.limits import Limiter
 from shareai_cli.gateway.path import End, Makers
 from shareai_cli.gateway.retries import RetryBudget
@@ -95,6 +96,7 @@ def handling(around: Callable[[Handler], Handler]) -> Makers:
 
     class Surrounded:
         allowance = None
+        hedges: Mapping[str, Hedge] = {}
 
         def __init__(self, end: End) -> None:
             self.handle = around(end.handle)

@@ -165,6 +165,7 @@ class Drilled:
             changed=self._take_up_keys,
             feed=Feed(dict),
             drills=gateway.drills,
+            refused=lambda request, error: None,
         ).respond
         self._server = Server(gateway.respond, refuse=gateway.refuse)
         await self._server.start("127.0.0.1", 0)

@@ -16,6 +16,7 @@ from shareai_cli.cli.config import summary
 from shareai_cli.cli.status import find_status
 from shareai_cli.client import Status
 from shareai_cli.config import Settings
+from shareai_cli.config.webhook import signing_key
 from shareai_cli.errors import ConfigurationError, ShareAIError
 from shareai_cli.secrets import resolve
 
@@ -25,7 +26,7 @@ def check_configuration(subject: Subject) -> Sequence[Finding]:
     if subject.problem is not None:
         return [subject.problem]
     settings = subject.settings
-    problems = [*_missing_keys(settings, subject), *_missing_files(settings)]
+    problems = [*_missing_keys(settings, subject), *_webhook(settings, subject), *_missing_files(settings)]
     if problems:
         return problems
     if settings.source is None:
@@ -42,6 +43,15 @@ def _missing_keys(settings: Settings, subject: Subject) -> Iterator[Finding]:
             except ConfigurationError as error:
                 text = f"provider {provider.name}: {error.message}"
                 yield Finding("configuration", "problem", text, error.hint or "")
+
+
+def _webhook(settings: Settings, subject: Subject) -> Iterator[Finding]:
+    if settings.webhook is None:
+        return
+    try:
+        signing_key(settings.webhook, subject.environ)
+    except ConfigurationError as error:
+        yield Finding("configuration", "problem", error.message, error.hint or "")
 
 
 def _missing_files(settings: Settings) -> Iterator[Finding]:
@@ -106,6 +116,7 @@ def _troubles(status: Status) -> list[Finding]:
             ("configuration", status.config_problem),
             ("node agent", status.node_problem),
             ("accounts", status.ledger_problem),
+            ("webhook", status.webhook_problem),
             *((f"node/{model.id}", model.problem) for model in status.local_models),
         )
         if text

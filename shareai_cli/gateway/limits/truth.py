@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from shareai_cli.ledger import Closed, Costs, PricedTarget, broken_targets
+from shareai_cli.ledger import Closed, Costs, PricedTarget, broken_attempts
 
 MOST_TARGETS = 20_000
 """Targets kept in memory; clients can make up models."""
@@ -37,7 +37,7 @@ class Truth:
         attempts = entry.attempts
         broken: Sequence[PricedTarget] = ()
         if attempts and (len(attempts) > 1 or attempts[0].outcome != "ok"):
-            broken = [self._target(name, "") for name in broken_targets(entry)]
+            broken = [self._target(one.target, one.price_as) for one in broken_attempts(entry)]
         cost = self._costs.of(entry, target, broken)
         usage = cost.usage
         tokens = usage.prompt + usage.cached + usage.cache_write + usage.completion + usage.reasoning

@@ -168,6 +168,11 @@ class Flight:
         self._measurements.moved(self._at, target)
         self._at = target
 
+    def stay(self, target: str) -> None:
+        """Be under way at the target of that name, although others were asked after it."""
+        provider, _, model = target.partition("/")
+        self.move(Target(provider, model))
+
 
 class FollowedTargets(Collection[Target]):
     """A request's targets in their order: as one is taken to be tried, the request is under way there."""

@@ -65,7 +65,7 @@ class Picker:
         flight = Flight(exchange.accounts, self._measurements, conversation)
         if chosen:
             targets = [board.candidates[place].target for place in chosen]
-            choice = Choice(board.route.name, FollowedTargets(targets, flight))
+            choice = Choice(board.route.name, FollowedTargets(targets, flight), answered_by=flight.stay)
         else:
             places = able(board, shape)
             choice = self._nobody_answers(board.route.name, [board.candidates[at].target for at in places])
@@ -75,6 +75,7 @@ class Picker:
                 choice.returns_at,
                 choice.reason,
                 choice.is_missing,
+                flight.stay,
             )
         exchange.accounts = flight
         return choice

@@ -12,7 +12,7 @@ from msgspec import Raw
 from shareai_cli.gateway.endpoints import Endpoint
 from shareai_cli.gateway.exchange import Accounts, Exchange
 from shareai_cli.gateway.limits.truth import target_of
-from shareai_cli.ledger import Closed, Costs, PastUse, UseQuestion, UseSum, broken_targets
+from shareai_cli.ledger import Closed, Costs, PastUse, UseQuestion, UseSum, broken_attempts
 from shareai_cli.ledger.costs import PricedTarget
 from shareai_cli.types import Attempt, Caller, Limits, LimitUse, Outcome, RateLimit, Subject, Usage, Window
 from shareai_cli.wire.message import Request
@@ -93,17 +93,17 @@ class Rows:
     def add(self, entry: Closed) -> None:
         """Write the row of a request, with its cost by the prices that targets were seen to have so far."""
         self.entries.append(entry)
-        name = target_of(entry)
-        if entry.price_as or name not in self._price_as:
-            self._price_as[name] = entry.price_as
-        target = PricedTarget.named(name, 0, self._price_as[name])
-        broken = [
-            PricedTarget.named(one, 0, self._price_as.setdefault(one, "")) for one in broken_targets(entry)
-        ]
+        target = self._priced(target_of(entry), entry.price_as)
+        broken = [self._priced(one.target, one.price_as) for one in broken_attempts(entry)]
         cost = self.costs.of(entry, target, broken)
         usage = cost.usage
         tokens = usage.prompt + usage.cached + usage.cache_write + usage.completion + usage.reasoning
         self._taken[entry.request] = (tokens, cost.nano or 0)
+
+    def _priced(self, name: str, price_as: str) -> PricedTarget:
+        if price_as or name not in self._price_as:
+            self._price_as[name] = price_as
+        return PricedTarget.named(name, 0, self._price_as[name])
 
     async def settled(self) -> None:
         pass
