@@ -109,8 +109,8 @@ def test_thousands_of_models_are_read_at_once() -> None:
     """It happens between two requests."""
     model = {"context_length": 8, "supported_parameters": ["tools"] * 20, "description": "x" * 500}
     body = json.dumps({"data": [{"id": f"m-{number}", **model} for number in range(2000)]}).encode()
-    began = time.perf_counter()
+    began = time.thread_time()
     found = read_listing(body)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert found is not None
     assert len(found) == 2000
