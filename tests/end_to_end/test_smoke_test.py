@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from tests.support.behaviours import Behaviour, Received, chat, status
 from tests.support.commands import shareai
 from tests.support.served import KEYS, RunningGateway, run_shareai
+from tests.support.signatures import verify
 from tests.support.terminal import terminal
 from tests.support.upstream import FaultUpstream
+from tests.support.waiting import until
 
 MODEL = "gpt-4o-mini"
 ALL = {"answers", "failover", "cost", "cache", "limits"}
@@ -112,6 +115,30 @@ async def test_what_failed_and_what_could_not_be_run_are_told_apart(tmp_path: Pa
     assert [line.split()[4] for line in history[1:]] == ["passed", "partly", "failed"]
     assert shown.out.endswith(": passed\n")
     assert "failed: answers p2/gpt-4o-mini, whole\n  expected: 200 with a complete answer" in former.out
+
+
+async def test_the_webhook_is_told_of_a_drill_that_ends_otherwise_than_before(tmp_path: Path) -> None:
+    """Signed: of the first that fails, not of one that ends the same, and of the one that passes again."""
+    behaviour: list[Behaviour] = [chat()]
+
+    def answer(request: Received) -> Behaviour:
+        return behaviour[-1]
+
+    secret = "whsec_" + base64.b64encode(b"s" * 32).decode()
+    async with FaultUpstream(default=answer) as a, FaultUpstream(default=status(204)) as receiver:
+        hook = f'\n[webhook]\nurl = "{receiver.origin}/told"\nsecret = "env:HOOK_SECRET"\n'
+        environ = {**KEYS, "HOOK_SECRET": secret}
+        config = priced(a.base_url) + hook
+        async with await RunningGateway.start(tmp_path, config, environ=environ) as gateway:
+            for one in (chat(), status(500), status(500), chat()):
+                behaviour.append(one)
+                await run(gateway, "--yes", "--only", "answers", "--cause", "nightly")
+            await until(lambda: len(receiver.requests) >= 2)
+    told = []
+    for request in receiver.requests:
+        verify(request, secret)
+        told.append((request.json["type"], request.json["data"]["drill"], request.json["data"]["verdict"]))
+    assert told == [("drill.changed", "nightly", "failed"), ("drill.changed", "nightly", "passed")]
 
 
 async def test_nothing_is_spent_without_a_word(tmp_path: Path) -> None:
