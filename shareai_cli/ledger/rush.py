@@ -7,8 +7,8 @@ from typing import Final
 
 from shareai_cli.types import Clock
 
-RUSH: Final = 1 << 20
-"""Bytes of the journal a second, some 3 000 requests, beyond which the event loop gets all of the time."""
+RUSH: Final = 1 << 19
+"""Bytes of the journal a second, some 2 000 requests, beyond which the event loop gets all of the time."""
 
 BEHIND: Final = 32 << 20
 """Bytes of the journal that may be put off, some 100 000 requests: after a kill they have to be taken in."""

@@ -38,7 +38,7 @@ class RequestKeys:
         self._is_shared = is_shared
         self._begun = blake2b(digest_size=KEY_BYTES, key=salt)
         self._begun.update(_encode([route, sorted(targets)]))
-        self._known: dict[tuple[str, bool, bytes], bytes | None] = {}
+        self._known: dict[tuple[str, bool, bytes], bytes] = {}
         """By team, form and body: to one route, a body has always the same fields."""
 
     def of(self, team: str, streamed: bool, fields: Fields, body: bytes) -> bytes | None:
@@ -47,11 +47,11 @@ class RequestKeys:
         None for one whose nesting is too deep to be looked at.
         """
         known, place = self._known, (team, streamed, body)
-        try:
-            return known[place]
-        except KeyError:
-            key = self._work_out(team, streamed, fields)
-        if len(body) <= KNOWN_BYTES:
+        key = known.get(place)
+        if key is not None:
+            return key
+        key = self._work_out(team, streamed, fields)
+        if key is not None and len(body) <= KNOWN_BYTES:
             if len(known) >= KNOWN:
                 known.clear()
             known[place] = key

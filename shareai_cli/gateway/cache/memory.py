@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from msgspec import Struct
 
 from shareai_cli.gateway.cache.recording import PIECE_BYTES
@@ -21,7 +23,8 @@ class Memory:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._entries: dict[bytes, _Entry] = {}
+        # Not a dict: finding its first entry takes as long as the list of those that went before it.
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         """The one asked for last is the last."""
         self.size = 0
 
@@ -67,4 +70,4 @@ class Memory:
 
     def _shrink(self) -> None:
         while self.size > self._most:
-            self.size -= self._entries.pop(next(iter(self._entries))).size
+            self.size -= self._entries.popitem(last=False)[1].size
