@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -30,6 +31,9 @@ class _HandedOver:
         """Write nothing."""
 
 
+_HANDED_OVER: Final = _HandedOver()
+
+
 class SharedCall:
     """The call, in a task of its own that ends with the last one who waits for it.
 
@@ -49,62 +53,63 @@ class SharedCall:
     ) -> None:
         self._accounts: Accounts = exchange.accounts
         self.exchange = replace(exchange, accounts=self)
-        exchange.accounts, exchange.settled = _HandedOver(), True
+        exchange.accounts, exchange.settled = _HANDED_OVER, True
+        self._leader = exchange
+        self._leader_left = False
         self._over: Callable[[SharedCall], None] | None = over
         self._find = find
-        self._broadcast = Broadcast(room, most, left=self._left, done=self._finish)
-        self._leader = self._broadcast.listener(exchange, Outcome.OK)
-        self._leader_left = False
-        self._loop = asyncio.get_running_loop()
-        self._is_over = False
-        self._waiters: list[asyncio.Future[None]] = []
-        """Of those who wait for the task's end. (`asyncio.wait` would take five times as long.)"""
+        self._room = room
+        self._most = most
         self.outcome: Outcome | None = None
         """How it ended, whoever was still there."""
         self.kept: KeptReply | None = None
         """The reply that was found."""
         self.reply: Reply | None = None
         self.error: Exception | None = None
+        self._waiting: dict[asyncio.Future[Listener | None], Exchange] = {}
+        """Those who wait for what the call comes to."""
+        self._broadcast: Broadcast | None = None
+        """The stream that it has come to."""
+        self._leading: Listener | None = None
+        self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(inner))
 
     def __repr__(self) -> str:
-        return f"<SharedCall {self.exchange!r} {self._broadcast!r}>"
-
-    @property
-    def leader(self) -> Listener:
-        """The share of the one who leads."""
-        return self._leader
+        return f"<SharedCall {self.exchange!r} [waiting: {len(self._waiting)}] {self._broadcast!r}>"
 
     @property
     def can_be_joined(self) -> bool:
         """Whether all of it can still be had from its beginning."""
-        return self._over is not None and self._broadcast.is_whole
+        return self._over is not None and (self._broadcast is None or self._broadcast.is_whole)
 
     @property
-    def pieces(self) -> tuple[bytes, ...] | None:
+    def pieces(self) -> Sequence[bytes] | None:
         """The whole reply; None where it is not held."""
+        if self._broadcast is not None:
+            return self._broadcast.pieces if self._broadcast.is_whole else None
         body = self.reply.body if self.reply is not None else None
-        if isinstance(body, bytes):
-            return (body,)
-        return tuple(self._broadcast.pieces) if self._broadcast.is_whole else None
+        return (body,) if isinstance(body, bytes) else None
 
-    def join(self, exchange: Exchange) -> Listener:
-        """Return the share of another equal request."""
-        return self._broadcast.listener(exchange, Outcome.JOINED)
+    async def share(self, exchange: Exchange) -> Listener | None:
+        """Wait until there is a reply, an error or what was found; return the share of a stream.
 
-    async def wait(self, listener: Listener) -> None:
-        """Wait until there is a reply, an error or what was found; who is cancelled leaves."""
-        if self._is_over:
-            return
-        waiter = self._loop.create_future()
-        self._waiters.append(waiter)
+        Who is cancelled leaves.
+        """
+        if self._broadcast is not None:
+            return self._broadcast.listener(exchange, Outcome.JOINED)
+        # `asyncio.wait` for the task would take five times as long.
+        waiter: asyncio.Future[Listener | None] = self._loop.create_future()
+        self._waiting[waiter] = exchange
         try:
-            await waiter
+            return await waiter
         except asyncio.CancelledError:
-            if listener is self._leader:
-                self.exchange.status = CLIENT_LEFT
-            listener.leave()
-            if not self._broadcast.listeners:
+            if exchange is self._leader:
+                self._leader_left = True
+                self._note_status(CLIENT_LEFT)
+            if self._waiting.pop(waiter, None) is None:
+                _give_up(waiter)
+            elif not self._waiting:
+                self._abandon()
                 await asyncio.wait({self._task})
             raise
 
@@ -116,8 +121,9 @@ class SharedCall:
 
     def settle(self, exchange: Exchange, outcome: Outcome) -> None:
         """Write how the call ended; of a client that had left, that it had."""
-        self.outcome = self._broadcast.outcome = outcome
-        self._broadcast.error_code = exchange.error_code
+        self.outcome = outcome
+        if self._broadcast is not None:
+            self._broadcast.outcome, self._broadcast.error_code = outcome, exchange.error_code
         exchange.accounts = self._accounts  # and nothing holds this any more
         exchange.settle(Outcome.CANCELLED if self._leader_left else outcome)
 
@@ -139,11 +145,6 @@ class SharedCall:
             self._fail(error, 500, "internal_error", Outcome.FAILED)
         else:
             self._answer(reply)
-        finally:
-            self._is_over = True
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
 
     def _found(self, found: KeptReply) -> None:
         call = self.exchange
@@ -164,7 +165,7 @@ class SharedCall:
         body = reply.body
         if isinstance(body, PushedBody):
             self._note_status(reply.status)
-            self._broadcast.begin(body)
+            self._share_out(body)
         else:
             self._account(reply.status, Outcome.OK if reply.status < 400 else Outcome.REJECTED)
             self._conclude()
@@ -177,22 +178,52 @@ class SharedCall:
         if not self.exchange.status:  # it is that of a client that left before
             self.exchange.status = status
 
+    def _share_out(self, body: PushedBody) -> None:
+        """Give everybody who waits a share of a stream, and have it come."""
+        self._broadcast = broadcast = Broadcast(
+            self._room, self._most, left=self._left, done=self._finish
+        )
+        waiting, self._waiting = self._waiting, {}
+        for waiter, exchange in waiting.items():
+            leads = exchange is self._leader
+            listener = broadcast.listener(exchange, Outcome.OK if leads else Outcome.JOINED)
+            if leads:
+                self._leading = listener
+            if waiter.cancelled():
+                listener.leave()
+            else:
+                waiter.set_result(listener)
+        broadcast.begin(body)
+
     def _left(self, listener: Listener) -> None:
-        """Take in that somebody left; a call that nobody waits for ends."""
-        if listener is self._leader:
+        """Take in that somebody has left the stream; one that nobody waits for ends."""
+        if listener is self._leading:
             self._leader_left = True
-        if self._broadcast.listeners or self._over is None:
-            return
+        if self._broadcast is not None and not self._broadcast.listeners and self._over is not None:
+            self._broadcast.close()
+            self._finish()
+
+    def _abandon(self) -> None:
+        """End the call before it has come to anything, as nobody waits for it."""
         self._task.cancel()
-        self._conclude()
+        self._finish()
 
     def _conclude(self) -> None:
-        """End a call of which no stream is to come."""
-        self._broadcast.close()
+        """Tell everybody what the call has come to, of which no stream is to come."""
         self._finish()
+        waiting, self._waiting = self._waiting, {}
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _finish(self) -> None:
         """Let nobody join any more."""
         over, self._over = self._over, None
         if over is not None:
             over(self)
+
+
+def _give_up(waiter: asyncio.Future[Listener | None]) -> None:
+    """Leave what was shared out to somebody who was cancelled in the same moment."""
+    if not waiter.cancelled() and (listener := waiter.result()) is not None:
+        listener.leave()

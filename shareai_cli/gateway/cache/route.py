@@ -112,14 +112,12 @@ class RouteCache:
         call = None if anew else self._calls.get(key)
         if call is not None and call.can_be_joined:
             mark = JOINED
-            listener = call.join(exchange)
         else:
             mark = MISS
             call = self._calls[key] = self._lead(exchange, inner, key, anew)
-            listener = call.leader
-        await call.wait(listener)
+        listener = await call.share(exchange)
         if call.kept is not None:
-            return await self._found(exchange, listener, call.kept)
+            return await self._hit(exchange, call.kept)
         if mark is JOINED:
             self._joined += 1
         else:
@@ -134,11 +132,6 @@ class RouteCache:
         return SharedCall(
             exchange, inner, find=find, room=self._room, most=most, over=partial(self._over, key)
         )
-
-    def _found(self, exchange: Exchange, listener: Listener, kept: KeptReply) -> Replying:
-        """Answer with what was on the disk; the one who led is settled already."""
-        listener.leave()
-        return self._hit(exchange, kept)
 
     def _over(self, key: bytes, call: SharedCall) -> None:
         """Let nobody join any more; keep the reply unless it was forgotten meanwhile."""
@@ -162,37 +155,39 @@ class RouteCache:
         if not 200 <= reply.status < 300 or sum(map(len, pieces)) > LARGEST_REPLY:
             return None
         streamed = isinstance(reply.body, PushedBody)
-        if not streamed and _failed_choice(pieces[0]):
+        if not streamed and _has_failed(pieces[0]):
             return None
         return KeptReply(
             reply.status,
             tuple(reply.headers),
             reply.lines,
-            pieces,
+            tuple(pieces),
             streamed,
             call.exchange.target,
             int(self._wall_clock() * 1000),
         )
 
 
-def _reply(exchange: Exchange, listener: Listener, call: SharedCall, mark: bytes) -> Reply:
+def _has_failed(body: bytes) -> bool:
+    """Tell whether a completion says that an error ended it; most have no such word, which is soon found."""
+    return b'"error"' in body and _failed_choice(body) is not None
+
+
+def _reply(exchange: Exchange, listener: Listener | None, call: SharedCall, mark: bytes) -> Reply:
     """Return one client's reply of a call that came to one; raises what the call did."""
     made = call.exchange
     exchange.route, exchange.target, exchange.target_model = made.route, made.target, made.target_model
     exchange.answered = made.answered
     reply = call.reply
     if reply is None:
-        listener.leave()
         raise call.error or RuntimeError("a call without a reply")
-    body = reply.body
-    if isinstance(body, PushedBody):
+    if listener is not None:
         return Reply(reply.status, list(reply.headers), listener, reply.lines + mark)
-    listener.leave()
     if mark is JOINED and reply.status < 400:
         exchange.status = reply.status
         exchange.completion_bytes = made.completion_bytes
         exchange.settle(Outcome.JOINED)
-    return Reply(reply.status, list(reply.headers), body, reply.lines + mark)
+    return Reply(reply.status, list(reply.headers), reply.body, reply.lines + mark)
 
 
 async def _given(reply: Reply) -> Reply:
