@@ -180,9 +180,7 @@ class SharedCall:
 
     def _share_out(self, body: PushedBody) -> None:
         """Give everybody who waits a share of a stream, and have it come."""
-        self._broadcast = broadcast = Broadcast(
-            self._room, self._most, left=self._left, done=self._finish
-        )
+        self._broadcast = broadcast = Broadcast(self._room, self._most, left=self._left, done=self._finish)
         waiting, self._waiting = self._waiting, {}
         for waiter, exchange in waiting.items():
             leads = exchange is self._leader
