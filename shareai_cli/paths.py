@@ -54,6 +54,11 @@ class Paths(Struct, frozen=True):
         return self.state / "first-key"
 
     @property
+    def in_force_file(self) -> Path:
+        """The configuration by which a gateway went last, without secrets, to tell what changed (0600)."""
+        return self.state / "in-force.json"
+
+    @property
     def offered_file(self) -> Path:
         """The models that providers were last seen to offer, for shells to complete (0600)."""
         return self.state / "offered.json"

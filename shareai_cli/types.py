@@ -546,6 +546,14 @@ class TargetPlace(Struct, frozen=True):
     tokens_per_second: float | None = None
 
 
+class LimitsAsked(Struct, frozen=True):
+    """Limits that a request has to pass."""
+
+    subject: str
+    """Whose they are; see `Subject.label`."""
+    limits: WrittenLimits
+
+
 class RouteExplanation(Struct, frozen=True):
     """What would become of a request: its targets in the order of being asked, and the others."""
 
@@ -560,6 +568,12 @@ class RouteExplanation(Struct, frozen=True):
     is_live: bool
     """Whether a running gateway told how targets stand, how fast and how busy they are."""
     targets: tuple[TargetPlace, ...]
+    hedge_after: float | None = None
+    """Seconds without an answer after which a second target is asked beside the first; None is never."""
+    hedge_extra: float = 0.0
+    """The share of requests, from 0 to 1, for which that is done at most."""
+    limits: tuple[LimitsAsked, ...] = ()
+    """Those of the organization, the route and the targets; those of a key and its team come beside them."""
 
 
 class ModelListing(Struct, frozen=True):

@@ -19,7 +19,7 @@ from shareai_cli.errors import ExitCode, StateError, UsageError
 
 if TYPE_CHECKING:
     from shareai_cli.client import Admin
-    from shareai_cli.types import AuditFault, AuditRow
+    from shareai_cli.types import AuditFault, AuditRow, AuditVerdict
 
 app = new_app("List, verify and export the record of changes.", example="shareai audit list")
 
@@ -59,27 +59,52 @@ def list_(
 
 
 @command(app, "verify", example="shareai audit verify")
-def verify(context: typer.Context, as_json: JsonOption = False) -> None:
+def verify(
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="An export, of whichever machine; without one, the audit here."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Find rows that were changed, removed or inserted, and name each; exits with 1 where there are such.
 
     Whoever may write the database can write all of it anew. Note down the last hash elsewhere now and then,
-    or keep an export there: against these such a forgery is seen too.
+    or keep an export there: against these such a forgery is seen too. Of a FILE nothing tells whether rows
+    are missing at its end: its last hash has to be that of the same row here, 'shareai audit list --json'.
     """
-    from shareai_cli.cli.state import open_admin
-
-    with open_admin(invocation(context).paths) as admin:
-        verdict = admin.verify_audit()
+    verdict = _verify_here(context) if file is None else _verify_file(file)
     if as_json:
         is_whole = not verdict.faults
         print_json({"whole": is_whole, "rows": verdict.rows, "head": verdict.head, "faults": verdict.faults})
     elif not verdict.faults:
-        print_line(f"The audit is whole: {_count(verdict.rows)}, the last hash is {verdict.head}.")
+        what = "The audit" if file is None else f"{file}"
+        print_line(f"{what} is whole: {_count(verdict.rows)}, the last hash is {verdict.head}.")
     else:
         for fault in verdict.faults:
             print_line(f"{_named(fault)}: {fault.text}.")
-        note("The audit was tampered with, or the database is damaged. A backup or an export tells what was.")
+        note(
+            "The audit was tampered with, or the database is damaged. A backup or an export tells what was."
+            if file is None
+            else f"{file} is not as it was written."
+        )
     if verdict.faults:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _verify_here(context: typer.Context) -> AuditVerdict:
+    from shareai_cli.cli.state import open_admin
+
+    with open_admin(invocation(context).paths) as admin:
+        return admin.verify_audit()
+
+
+def _verify_file(file: Path) -> AuditVerdict:
+    from shareai_cli.ledger import verify_export
+
+    return verify_export(file)
 
 
 @command(app, "export", example="shareai audit export audit.jsonl")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shareai_cli.cli.console import note, print_table
 from shareai_cli.cli.invocation import Invocation
+from shareai_cli.cli.limits_in_words import in_words
 from shareai_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ def print_explanation(explained: RouteExplanation) -> None:
     print_table(headings, [_row(one, is_live=explained.is_live) for one in explained.targets])
     if explained.strategy in ("weighted", "sticky"):
         note("Those with more weight are first more often; the order shown is the likeliest.")
+    if explained.hedge_after is not None:
+        note(
+            f"Where there is no answer after {explained.hedge_after:g} s the next one is asked too, in at "
+            f"most {explained.hedge_extra * 100:g} % of requests."
+        )
+    if explained.limits:
+        named = "; ".join(f"{one.subject} ({in_words(one.limits)})" for one in explained.limits)
+        note(f"The limits of {named} are asked, and those of the key and its team.")
     if not explained.is_live:
         note(
             "No gateway runs here: this is from the configuration and the catalogue; how targets stand, how "
@@ -86,6 +95,10 @@ def describe(explained: RouteExplanation) -> dict[str, Any]:
         "private": explained.private,
         "prompt_tokens": explained.prompt_tokens,
         "running": explained.is_live,
+        "hedge": {"after": explained.hedge_after, "extra": explained.hedge_extra}
+        if explained.hedge_after is not None
+        else None,
+        "limits": [{"subject": one.subject, "limits": one.limits} for one in explained.limits],
         "targets": [
             {
                 "target": one.target,

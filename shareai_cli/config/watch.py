@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 from shareai_cli.config.settings import Settings
 from shareai_cli.errors import ConfigurationError, ShareAIError
+from shareai_cli.types import GATEWAY, Actor
 
 EVERY = 1.0
 """Seconds between two looks."""
+
+FILE: Final = Actor(GATEWAY.name, "configuration file")
+"""Who changes a file of which nobody says that it was changed."""
 
 _Signature = tuple[int, int, int, int] | None
 
@@ -20,7 +25,7 @@ class ConfigWatcher:
 
     Make it before the settings are first read, so that no change falls in between. `load` reads them anew (in
     a thread); `changed` takes them up and may itself refuse them with a `ShareAIError`; `failed` gets every
-    such error, and the settings of before stay in force.
+    such error, and the settings of before stay in force. Both are told who has it looked at.
     """
 
     def __init__(
@@ -28,8 +33,8 @@ class ConfigWatcher:
         file: Path,
         load: Callable[[], Settings],
         *,
-        changed: Callable[[Settings], Awaitable[None]],
-        failed: Callable[[ShareAIError], Awaitable[None]],
+        changed: Callable[[Settings, Actor], Awaitable[None]],
+        failed: Callable[[ShareAIError, Actor], Awaitable[None]],
         every: float = EVERY,
     ) -> None:
         self._file = file
@@ -58,12 +63,12 @@ class ConfigWatcher:
             if not task.cancelled():
                 task.result()
 
-    async def look(self) -> bool:
+    async def look(self, by: Actor = FILE) -> bool:
         """Look once, after any look that is under way; tells whether the file had changed."""
         async with self._looking:
-            return await self._look()
+            return await self._look(by)
 
-    async def _look(self) -> bool:
+    async def _look(self, by: Actor) -> bool:
         now = await asyncio.to_thread(_signature, self._file)
         if now == self._seen:
             return False
@@ -74,9 +79,9 @@ class ConfigWatcher:
                 raise ConfigurationError(
                     f"{self._file} is gone; what it declared stays in force while this gateway runs."
                 )
-            await self._changed(await asyncio.to_thread(self._load))
+            await self._changed(await asyncio.to_thread(self._load), by)
         except ShareAIError as error:
-            await self._failed(error)
+            await self._failed(error, by)
         return True
 
     async def _work(self) -> None:

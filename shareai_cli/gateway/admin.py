@@ -89,7 +89,7 @@ class AdminApi:
         *,
         cache: Caches,
         status: Callable[[], Awaitable[Status]],
-        reload: Callable[[], Awaitable[str | None]],
+        reload: Callable[[Actor], Awaitable[str | None]],
         config: Callable[[], Mapping[str, Any]],
         models: Callable[[], Awaitable[ModelListing]],
         explain_route: Callable[[bytes], Awaitable[RouteExplanation]],
@@ -155,9 +155,7 @@ class AdminApi:
 
     def _by(self, request: Request) -> Administration:
         """Return the interface in the name of whoever asks."""
-        name = unquote(request.headers.get(_ACTOR, b"")[:_LONGEST_ACTOR].decode("ascii", "replace"))
-        actor = name if name and name.isprintable() else "unknown"
-        return self._admin.on_behalf_of(Actor(actor, "admin API"))
+        return self._admin.on_behalf_of(_actor(request))
 
     def _find(self, request: Request) -> Callable[[Request], Awaitable[object]]:
         path = request.path.removeprefix(PREFIX)
@@ -178,8 +176,8 @@ class AdminApi:
     async def _get_status(self, _request: Request) -> Status:
         return await self._status()
 
-    async def _post_reload(self, _request: Request) -> Mapping[str, object]:
-        return {"problem": await self._reload()}
+    async def _post_reload(self, request: Request) -> Mapping[str, object]:
+        return {"problem": await self._reload(_actor(request))}
 
     async def _get_config(self, _request: Request) -> Mapping[str, Any]:
         return self._config()
@@ -231,6 +229,12 @@ class AdminApi:
 
     async def _events(self, _request: Request) -> Response:
         return Response(200, [EVENTS_TYPE, (b"cache-control", b"no-store")], self._feed.events())
+
+
+def _actor(request: Request) -> Actor:
+    """Return whoever asks, as that one says."""
+    name = unquote(request.headers.get(_ACTOR, b"")[:_LONGEST_ACTOR].decode("ascii", "replace"))
+    return Actor(name if name and name.isprintable() else "unknown", "admin API")
 
 
 def _refusal(error: ShareAIError) -> Response:

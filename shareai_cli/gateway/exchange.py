@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -80,6 +80,8 @@ class Exchange(Struct, eq=False):
     streamed: bool = False
     wants_usage: bool = False
     attempts: list[Attempt] = []
+    beside: Sequence[Sequence[Attempt]] = ()
+    """Where others make attempts for the same request: those of each, its own among them."""
     target: str = ""
     """Who was asked last, `provider/model`: who answered, where `answered`."""
     target_model: str = ""

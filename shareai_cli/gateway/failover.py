@@ -105,7 +105,10 @@ class Failover:
         """Answer from whoever of two is first; the reasons are those of both."""
         reasons: list[str] = []
         reply = await hedge.answer(
-            exchange, iter(choice.targets), lambda one, targets: self._walk(one, choice, targets, reasons)
+            exchange,
+            iter(choice.targets),
+            lambda one, targets: self._walk(one, choice, targets, reasons),
+            MOST_ATTEMPTS,
         )
         if reply is None:
             raise self._nothing_left(exchange, choice, reasons)
@@ -204,7 +207,9 @@ class Failover:
         A target that is well may always be asked: moving on to it makes no outage worse.
         """
         is_late = self._clock() >= exchange.started + TOTAL_SECONDS
-        if is_late or len(exchange.attempts) >= MOST_ATTEMPTS:
+        # Each of those that make attempts may be about to make another one, as this one is.
+        tried = sum(len(one) + 1 for one in exchange.beside or (exchange.attempts,))
+        if is_late or tried > MOST_ATTEMPTS:
             return False
         return not self._health.has_failed(target) or self._retries.take()
 

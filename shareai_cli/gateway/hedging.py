@@ -19,7 +19,7 @@ from shareai_cli.config import HedgeSettings, RouteSettings
 from shareai_cli.errors import NoTargetLeft, ShareAIError, UnknownModel
 from shareai_cli.gateway.exchange import Exchange, Reply
 from shareai_cli.gateway.relay import Relay
-from shareai_cli.types import Target
+from shareai_cli.types import Attempt, Target
 from shareai_cli.wire.message import PushedBody
 
 WINDOW: Final = 100
@@ -95,17 +95,20 @@ class Hedge:
     def __repr__(self) -> str:
         return f"<Hedge after {self.after:g} s, {self.budget!r}>"
 
-    async def answer(self, exchange: Exchange, targets: Iterator[Target], walk: Walk) -> Reply | None:
+    async def answer(
+        self, exchange: Exchange, targets: Iterator[Target], walk: Walk, most: int
+    ) -> Reply | None:
         """Return the answer of who has content first; None where no target is left.
 
-        Raises what ended a walk otherwise.
+        `most` attempts are made at most. Raises what ended a walk otherwise.
         """
         self.budget.count_request()
         race = _Race(exchange, walk)
         try:
             race.begin(targets)
             await race.wait(self.after)
-            if race.is_open and self.budget.has_room and (second := next(targets, None)) is not None:
+            may_go_on = race.is_open and race.tried < most and self.budget.has_room
+            if may_go_on and (second := next(targets, None)) is not None:
                 self.budget.take()
                 race.begin(chain((second,), targets))
             while race.is_open:
@@ -141,9 +144,15 @@ class _Runner:
 
     __slots__ = ("exchange", "task")
 
-    def __init__(self, exchange: Exchange, targets: Iterator[Target], walk: Walk) -> None:
+    def __init__(
+        self, exchange: Exchange, targets: Iterator[Target], walk: Walk, beside: list[list[Attempt]]
+    ) -> None:
+        attempts: list[Attempt] = []
+        beside.append(attempts)
         # It counts as settled: nothing of it is written but what the race makes the exchange's own.
-        self.exchange = replace(exchange, fields=dict(exchange.fields), attempts=[], settled=True)
+        self.exchange = replace(
+            exchange, fields=dict(exchange.fields), attempts=attempts, beside=beside, settled=True
+        )
         self.task = asyncio.get_running_loop().create_task(walk(self.exchange, targets))
 
     @property
@@ -168,17 +177,24 @@ class _Runner:
 class _Race:
     """The runners of one exchange."""
 
-    __slots__ = ("_exchange", "_runners", "_walk", "_winner")
+    __slots__ = ("_attempts", "_exchange", "_runners", "_walk", "_winner")
 
     def __init__(self, exchange: Exchange, walk: Walk) -> None:
         self._exchange = exchange
         self._walk = walk
+        self._attempts: list[list[Attempt]] = []
+        """Those of each runner."""
         self._runners: list[_Runner] = []
         self._winner: _Runner | None = None
 
     def begin(self, targets: Iterator[Target]) -> None:
         """Let another one run."""
-        self._runners.append(_Runner(self._exchange, targets, self._walk))
+        self._runners.append(_Runner(self._exchange, targets, self._walk, self._attempts))
+
+    @property
+    def tried(self) -> int:
+        """How many attempts have ended or are under way."""
+        return sum(map(len, self._attempts)) + len(self._running())
 
     @property
     def is_open(self) -> bool:

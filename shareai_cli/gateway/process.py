@@ -25,14 +25,15 @@ from shareai_cli.catalog.offered import OfferedModels
 from shareai_cli.catalog.prices import PriceBook, known_models
 from shareai_cli.client import GatewayAddress, Status, Trouble, find_gateway
 from shareai_cli.config import ServerSettings, Settings
-from shareai_cli.config.describe import describe, differences
-from shareai_cli.config.watch import ConfigWatcher
+from shareai_cli.config.describe import describe
+from shareai_cli.config.watch import FILE, ConfigWatcher
 from shareai_cli.errors import AlreadyRunning, LedgerUnavailable, ShareAIError, StateError
 from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.auth import LONGEST_KEY
 from shareai_cli.gateway.browse import Browser
+from shareai_cli.gateway.config_record import ConfigRecord
 from shareai_cli.gateway.drills import DrillCommand, Schedule
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, local_models
@@ -49,7 +50,7 @@ from shareai_cli.ledger.drills import list_drills
 from shareai_cli.ledger.lock import StateLock
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret, digest, write_private
-from shareai_cli.types import GATEWAY, Actor, LocalModel
+from shareai_cli.types import Actor, LocalModel
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.server import Server, ServerLimits
 from shareai_cli.wire.turn import Turn
@@ -155,6 +156,9 @@ class GatewayProcess:
         await reporting.prepare(settings)
         refused = reporting.refusals.of_request
 
+        self._config_record = ConfigRecord(
+            ledger.store.record, start.config_file, start.paths.in_force_file, self.notice
+        )
         limits = await asyncio.to_thread(ledger.store.limits)
         self.gateway = gateway = Gateway(
             settings,
@@ -197,6 +201,7 @@ class GatewayProcess:
         self._leave_address(token)
         closing.callback(self._remove_address)
 
+        await self._config_record.begun(settings, FILE)
         await fleet.start()
         gateway.start()
         reporting.start()
@@ -314,7 +319,7 @@ class GatewayProcess:
     def _counters(self) -> dict[str, int]:
         return {"requests": self.gateway.requests, "in_flight": self.gateway.in_flight}
 
-    async def _replace(self, settings: Settings) -> None:
+    async def _replace(self, settings: Settings, by: Actor) -> None:
         """Take up a changed configuration."""
         former_settings = self.gateway.current.settings
         former = former_settings.server
@@ -333,28 +338,17 @@ class GatewayProcess:
             "; the new host and port need a restart"
         )  # fmt: skip
         self.notice(f"The configuration was taken up{restart}.")
-        before, after = differences(describe(former_settings), describe(settings))
-        await self._record("config.change", before=before or None, after=after or None)
+        await self._config_record.changed(former_settings, settings, by)
 
-    async def _reload(self) -> str | None:
+    async def _reload(self, by: Actor) -> str | None:
         """Look at the configuration file now; returns why it is not in force."""
-        await self._watcher.look()
+        await self._watcher.look(by)
         return self._config_problem
 
-    async def _config_refused(self, error: ShareAIError) -> None:
+    async def _config_refused(self, error: ShareAIError, by: Actor) -> None:
         self._config_problem = str(error)
         self.notice(f"The configuration of before stays in force: {error}")
-        await self._record("config.refuse", after={"problem": str(error)})
-
-    async def _record(self, action: str, *, before: object = None, after: object = None) -> None:
-        """Add to the audit what became of the configuration file; what is in force stays so without it."""
-        record, by = self.gateway.ledger.store.record, Actor(GATEWAY.name, "configuration file")
-        try:
-            await asyncio.to_thread(
-                record, by, action, str(self._start.config_file), before=before, after=after
-            )
-        except LedgerUnavailable as error:
-            self.notice(f"The audit has no row of that: {error}")
+        await self._config_record.refused(error, by)
 
     def notice(self, text: str) -> None:
         """Tell the person who watches; a terminal or a log that takes nothing is no reason to stop."""

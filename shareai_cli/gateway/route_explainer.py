@@ -27,8 +27,9 @@ class RouteExplainer:
     async def explain(self, body: bytes) -> RouteExplanation:
         """Explain what would become of a chat completion's request; `UnknownModel`, `MalformedRequest`."""
         model, shape = read_request(body)
-        board = await self._current.board(model)
-        return explain(model, shape, board, self._current.standing, self._clock())
+        current = self._current
+        board = await current.board(model)
+        return explain(model, shape, board, current.standing, self._clock(), current.settings.limits)
 
 
 def explain_offline(
@@ -45,7 +46,8 @@ def explain_offline(
         plan = offered_plan(model, offers)
         if plan is None:
             raise unknown_model(model, settings.routes, providers, offers)
-    return explain(model, shape, plan_board(plan, settings, facts, clock), None, clock())
+    board = plan_board(plan, settings, facts, clock)
+    return explain(model, shape, board, None, clock(), settings.limits)
 
 
 def read_request(body: bytes) -> tuple[str, Shape]:

@@ -1,6 +1,7 @@
 """The accounts: a journal on the request's path, a database behind it, and reports over that."""
 
 from shareai_cli.ledger.audit import changes_made, list_audit, verify_audit
+from shareai_cli.ledger.audit_export import verify_export
 from shareai_cli.ledger.costs import Costs, PricedTarget, Prices, broken_attempts
 from shareai_cli.ledger.drills import keep_drill, list_drills
 from shareai_cli.ledger.ended_keys import EndedKey, ended_keys
@@ -57,4 +58,5 @@ __all__ = [
     "row_under_way",
     "usage_report",
     "verify_audit",
+    "verify_export",
 ]

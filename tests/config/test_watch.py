@@ -12,6 +12,7 @@ from shareai_cli.config import Settings, load
 from shareai_cli.config.watch import ConfigWatcher
 from shareai_cli.errors import ConfigurationError, ShareAIError
 from shareai_cli.paths import Paths
+from shareai_cli.types import Actor
 
 
 class Taker:
@@ -20,16 +21,19 @@ class Taker:
     def __init__(self) -> None:
         self.settings: list[Settings] = []
         self.errors: list[ShareAIError] = []
+        self.by: list[str] = []
         self.refuses = False
         self.told = asyncio.Event()
 
-    async def changed(self, settings: Settings) -> None:
+    async def changed(self, settings: Settings, by: Actor) -> None:
+        self.by.append(by.name)
         if self.refuses:
             raise ConfigurationError("The variable A is not set.")
         self.settings.append(settings)
         self.told.set()
 
-    async def failed(self, error: ShareAIError) -> None:
+    async def failed(self, error: ShareAIError, by: Actor) -> None:
+        self.by.append(by.name)
         self.errors.append(error)
 
 
@@ -102,6 +106,19 @@ async def test_settings_that_cannot_be_taken_up_are_reported(paths: Paths, file:
     write(file, "[server]\nport = 55\n")
     await watching.look()
     assert [str(error) for error in taker.errors] == ["The variable A is not set."]
+
+
+async def test_who_has_it_looked_at_is_passed_on(paths: Paths, file: Path) -> None:
+    """Of what is taken up as of what is refused; where nobody does, it is the gateway."""
+    taker = Taker()
+    watching = watcher(paths, taker)
+    write(file, "[server]\nport = 22\n")
+    await watching.look(Actor("ann", "admin API"))
+    write(file, "[server]\nprot = 333\n")
+    await watching.look(Actor("bob", "admin API"))
+    write(file, "[server]\nport = 4444\n")
+    await watching.look()
+    assert taker.by == ["ann", "bob", "gateway"]
 
 
 async def test_it_looks_by_itself_until_it_is_closed(paths: Paths, file: Path) -> None:

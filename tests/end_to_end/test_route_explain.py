@@ -12,8 +12,13 @@ from tests.support.upstream import FaultUpstream
 ROUTE = """
 [routes.smart]
 strategy = "cheapest"
+hedge = "5s"
 targets = ["p1/gpt-5-mini", {target = "p1/gpt-4o", context = 2000}, {target = "p2/m1", tools = false},
            {target = "p2/m2", price = {prompt = 0.01, completion = 0.02}}]
+
+[limits.organization]
+requests_per_day = 9
+soft_budget_per_day = "5 USD"
 """
 PRICED = 'price_as = "openai"'
 
@@ -52,6 +57,18 @@ async def test_a_running_gateway_explains_with_its_live_figures(tmp_path: Path) 
             out = {row[1]: row[2] for row in rows if row[0] == "out"}
             assert "has 2000 tokens of context" in out["p1/gpt-4o"]
             assert "cannot do tools" in out["p2/m1"]
+            assert (explained["hedge"], explained["limits"]) == (
+                {"after": 5.0, "extra": 0.1},
+                [
+                    {
+                        "subject": "organization",
+                        "limits": {"requests_per_day": 9, "soft_budget_per_day": "5 USD"},
+                    }
+                ],
+            )
+            told = " ".join(words.err.split())
+            assert "no answer after 5 s the next one is asked too, in at most 10 % of requests" in told
+            assert "limits of organization (requests_per_day=9, soft_budget_per_day=5 USD) are asked" in told
             unknown = await gateway.shareai("route", "explain", "smrat")
             assert (unknown.code, unknown.out) == (1, "")
             assert "Did you mean 'smart'?" in unknown.err

@@ -65,8 +65,8 @@ async def test_teams_and_limits_are_declared_while_a_gateway_runs(tmp_path: Path
             assert [(one["action"], one["subject"], one["origin"]) for one in told][1:] == [
                 ("team.create", "dev", "admin API"),
                 ("team.change", "dev", "admin API"),
-                ("config.change", str(tmp_path / "config.toml"), "configuration file"),
-                ("config.change", str(tmp_path / "config.toml"), "configuration file"),
+                ("config.change", str(tmp_path / "config.toml"), "admin API"),
+                ("config.change", str(tmp_path / "config.toml"), "admin API"),
                 ("team.change", "dev", "admin API"),
                 ("key.create", "ci", "admin API"),
             ]

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shareai_cli.config import HedgeSettings, RouteSettings, RouteTarget
+from shareai_cli.gateway.failover import MOST_ATTEMPTS
 from shareai_cli.gateway.hedging import WINDOW, HedgeBudget
 from shareai_cli.gateway.strategies.measurements import Measure
 from shareai_cli.types import Budget, Limits, LimitUse, Outcome, Subject, Target, Usage
 from shareai_cli.wire.message import PushedBody
-from tests.support.behaviours import Behaviour, chat, error_in_200, silence, status, stream
+from tests.support.behaviours import Behaviour, chat, error_in_200, rate_limited, silence, status, stream
 from tests.support.gateway import Gate, cancelled
 from tests.support.taken import Taken
 from tests.support.upstream import FaultUpstream
@@ -286,6 +287,37 @@ def test_no_stretch_of_requests_has_more_than_its_share(slow: list[bool], share:
         lately = [one for one in hedged_at if one > number - WINDOW]
         assert len(lately) <= max(1, share * WINDOW)
     assert not any(slow) or hedged_at
+
+
+async def test_both_share_the_attempts_of_a_request() -> None:
+    """However many keys a target has: the one that is still under way counts."""
+    speak = asyncio.Event()
+    async with (
+        FaultUpstream([chat().stall(until=speak)]) as a,
+        FaultUpstream(default=rate_limited()) as b,
+        Gate({"a": a, "b": b}, routes={"chat": route("a", "b")}, keys={"b": 20}) as gate,
+    ):
+        asking = begun(gate)
+        await until(lambda: len(b.completions) == MOST_ATTEMPTS - 1)
+        await turns()
+        speak.set()
+        assert (await asking).headers["x-shareai-attempts"] == str(MOST_ATTEMPTS)
+
+
+async def test_nobody_is_asked_beside_the_last_attempt() -> None:
+    """It alone is waited for."""
+    script = [rate_limited()] * (MOST_ATTEMPTS - 1) + [silence()]
+    async with (
+        FaultUpstream(script) as a,
+        FaultUpstream() as b,
+        Gate({"a": a, "b": b}, routes={"chat": route("a", "b", after=0.2)}, keys={"a": 20}) as gate,
+    ):
+        asking = begun(gate)
+        await until(lambda: len(a.completions) == MOST_ATTEMPTS)
+        await asyncio.sleep(0.3)
+        assert not b.requests
+        await cancelled(asking)
+        assert len(gate.closed.attempts) == MOST_ATTEMPTS
 
 
 async def test_other_routes_ask_one_at_a_time() -> None:

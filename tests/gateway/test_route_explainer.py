@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from shareai_cli.config import HedgeSettings
 from shareai_cli.errors import MalformedRequest, UnknownModel
 from shareai_cli.gateway.route_explainer import RouteExplainer, explain_offline
-from shareai_cli.types import RouteExplanation, Target, TargetPlace
+from shareai_cli.types import (
+    Budget,
+    Limits,
+    LimitsAsked,
+    RateLimit,
+    RouteExplanation,
+    Subject,
+    Target,
+    TargetPlace,
+)
 from tests.gateway.strategies.boards import PriceList
 from tests.gateway.test_strategies import TOOLS, route, that
 from tests.support.behaviours import rate_limited, status
@@ -120,6 +131,37 @@ async def test_names_that_are_no_routes_are_explained_too() -> None:
         with pytest.raises(MalformedRequest, match="messages"):
             await RouteExplainer(gate.gateway.current).explain(b'{"model": "plain"}')
         assert gate.gateway.current.measurements.of(Target("a", "any")).answer is None
+
+
+async def test_it_tells_who_is_asked_too_and_which_limits_are() -> None:
+    """Of the route's settings, and of the limits of those that a request meets; not of others."""
+    minute, day = Limits((RateLimit("requests", "minute", 60),)), Limits(budgets=(Budget("day", 10**9),))
+    settings = replace(route("priority", "a/m", that("a/n", tools=False)), hedge=HedgeSettings(2.0, 0.25))
+    async with Gate({"a": "http://127.0.0.1:1/v1"}, routes={"chat": settings, "plain": ["a/m"]}) as gate:
+        limits = {
+            Subject("target", "a/n"): minute,
+            Subject("target", "a/m"): minute,
+            Subject("target", "a/other"): minute,
+            Subject("route", "chat"): day,
+            Subject("route", "plain"): day,
+            Subject("organization"): minute,
+        }
+        await gate.gateway.replace(replace(gate.settings, limits=limits))
+        found = await explained(gate)
+        assert (found.hedge_after, found.hedge_extra) == (2.0, 0.25)
+        assert found.limits == (
+            LimitsAsked("organization", {"requests_per_minute": 60}),
+            LimitsAsked("route/chat", {"budget_per_day": "1 USD"}),
+            LimitsAsked("target/a/m", {"requests_per_minute": 60}),
+            LimitsAsked("target/a/n", {"requests_per_minute": 60}),
+        )
+        alone = await explained(gate, tools=TOOLS)
+        assert alone.hedge_after is None
+        assert [one.subject for one in alone.limits] == ["organization", "route/chat", "target/a/m"]
+        single = await explained(gate, "a/other")
+        assert [one.subject for one in single.limits] == ["organization", "target/a/other"]
+        offline = explain_offline(replace(gate.settings, limits=limits), chat_body(), FACTS, lambda name: [])
+        assert (offline.hedge_after, offline.limits) == (2.0, found.limits)
 
 
 async def test_without_a_gateway_nothing_is_said_of_how_targets_stand() -> None:

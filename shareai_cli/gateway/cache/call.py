@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shareai_cli.errors import ShareAIError
+from shareai_cli.errors import LimitReached, PriceUnknown, ShareAIError
 from shareai_cli.gateway.cache.recording import Broadcast, Listener, Room
 from shareai_cli.gateway.exchange import CLIENT_LEFT, Accounts, Exchange, Handler, Reply, outcome_of
 from shareai_cli.ledger import KeptReply
@@ -80,7 +80,13 @@ class SharedCall:
     @property
     def can_be_joined(self) -> bool:
         """Whether all of it can still be had from its beginning."""
-        return self._over is not None and (self._broadcast is None or self._broadcast.is_whole)
+        is_whole = self._broadcast is None or self._broadcast.is_whole
+        return self._over is not None and is_whole and not self.is_its_leaders
+
+    @property
+    def is_its_leaders(self) -> bool:
+        """Whether the leader's limits refused it, or shortened its answer: others may have other limits."""
+        return self.exchange.shortened or isinstance(self.error, LimitReached | PriceUnknown)
 
     @property
     def pieces(self) -> Sequence[bytes] | None:

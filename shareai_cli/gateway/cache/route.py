@@ -108,14 +108,22 @@ class RouteCache:
         return _given(Reply(kept.status, list(kept.headers), body, kept.lines + HIT))
 
     async def _share(self, exchange: Exchange, inner: Handler, key: bytes, anew: bool) -> Reply:
-        """Join the call that is under way, or lead one."""
-        call = None if anew else self._calls.get(key)
-        if call is not None and call.can_be_joined:
-            mark = JOINED
-        else:
-            mark = MISS
-            call = self._calls[key] = self._lead(exchange, inner, key, anew)
-        listener = await call.share(exchange)
+        """Join the call that is under way, or lead one; what others' limits make of their calls is theirs."""
+        for alone in (anew, anew, True):
+            call = None if alone else self._calls.get(key)
+            if call is None or not call.can_be_joined:
+                break
+            listener = await call.share(exchange)
+            if not call.is_its_leaders:
+                return await self._answered(exchange, listener, call, JOINED)
+            if listener is not None:
+                listener.leave()
+        call = self._calls[key] = self._lead(exchange, inner, key, anew)
+        return await self._answered(exchange, await call.share(exchange), call, MISS)
+
+    async def _answered(
+        self, exchange: Exchange, listener: Listener | None, call: SharedCall, mark: bytes
+    ) -> Reply:
         if call.kept is not None:
             return await self._hit(exchange, call.kept)
         if mark is JOINED:

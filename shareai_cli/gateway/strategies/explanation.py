@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from shareai_cli.config.limits import write_limits
 from shareai_cli.gateway.health import SERVING, Standing, State
 from shareai_cli.gateway.strategies.board import ANSWERING, Board, StandingOf
 from shareai_cli.gateway.strategies.candidates import ASSUMED_CONTEXT, MAYBE, NAMES
 from shareai_cli.gateway.strategies.costs import expected_usage
 from shareai_cli.gateway.strategies.shape import Shape
-from shareai_cli.types import RouteExplanation, TargetPlace
+from shareai_cli.types import Limits, LimitsAsked, RouteExplanation, Subject, Target, TargetPlace
 
 SURELY_NOT = 0.999999
 """A random number by which nothing is explored."""
 
 
 def explain(
-    model: str, shape: Shape, board: Board, standing: StandingOf | None, now: float
+    model: str,
+    shape: Shape,
+    board: Board,
+    standing: StandingOf | None,
+    now: float,
+    limits: Mapping[Subject, Limits],
 ) -> RouteExplanation:
-    """Explain what would become of a request; `standing` is None where nobody knows how targets stand."""
+    """Explain what would become of a request; `standing` is None where nobody knows how targets stand.
+
+    `limits` are those of the configuration.
+    """
     route = board.route
     shape = board.shape(shape)
     standings = {
@@ -45,7 +54,19 @@ def explain(
         targets=tuple(
             _target(board, shape, place, places.get(place), out.get(place, "")) for place in listed
         ),
+        hedge_after=route.hedge.after if route.hedge is not None and len(order) > 1 else None,
+        hedge_extra=route.hedge.extra if route.hedge is not None else 0.0,
+        limits=_limits(limits, model, [board.candidates[place].target for place in order]),
     )
+
+
+def _limits(
+    limits: Mapping[Subject, Limits], model: str, targets: Sequence[Target]
+) -> tuple[LimitsAsked, ...]:
+    """Return the limits that a request for a model passes, and those of the targets that it may meet."""
+    subjects = [Subject("organization"), Subject("route", model)]
+    subjects += [Subject("target", target.name) for target in targets]
+    return tuple(LimitsAsked(one.label, write_limits(limits[one])) for one in subjects if one in limits)
 
 
 def _order(board: Board, shape: Shape) -> Sequence[int]:
