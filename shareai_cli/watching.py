@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -42,7 +42,7 @@ class WatchedGateway(Protocol):
     address: str
     admin: HttpAdmin
 
-    def watch(self) -> AsyncIterator[Event]:
+    def watch(self) -> AsyncGenerator[Event, None]:
         """Yield its events until it ends; raises `GatewayUnreachable` and `AuthenticationFailed`."""
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class HttpGateway:
     def __repr__(self) -> str:
         return f"<HttpGateway {self.address}>"
 
-    def watch(self) -> AsyncIterator[Event]:
+    def watch(self) -> AsyncGenerator[Event, None]:
         """See `WatchedGateway`."""
         return watch(self._where)
 
@@ -69,7 +69,7 @@ class HttpGateway:
         self.admin.close()
 
 
-async def watch(gateway: GatewayAddress) -> AsyncIterator[Event]:
+async def watch(gateway: GatewayAddress) -> AsyncGenerator[Event, None]:
     """Yield the events of a gateway until it ends the stream.
 
     Raises `GatewayUnreachable` where the stream is lost, or none can be had, and `AuthenticationFailed`.
