@@ -11,12 +11,12 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from shareai_cli.dashboard.link import Connection, Link
+from shareai_cli.dashboard.link import Link
 from shareai_cli.dashboard.screens.base import DashboardScreen
 from shareai_cli.dashboard.screens.jump import HelpScreen, JumpScreen
 from shareai_cli.dashboard.screens.overview import OverviewScreen
 from shareai_cli.dashboard.screens.requests import RequestsScreen
-from shareai_cli.dashboard.state import LiveState
+from shareai_cli.dashboard.state import Connection, LiveState
 from shareai_cli.dashboard.words import plain
 from shareai_cli.errors import ShareAIError
 from shareai_cli.types import WallClock

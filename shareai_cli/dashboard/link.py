@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from enum import StrEnum
 from typing import Final, TypeVar
 
 from shareai_cli.client import Admin
-from shareai_cli.dashboard.state import LiveState
+from shareai_cli.dashboard.state import Connection, LiveState
+from shareai_cli.dashboard.words import plain, time_of_day
 from shareai_cli.errors import AuthenticationFailed, GatewayUnreachable, LedgerUnavailable, ShareAIError
 from shareai_cli.live import LiveRoute, LiveTarget, Settled, Today
 from shareai_cli.types import Outcome, RequestRow, UsageSums, WallClock
@@ -25,19 +25,6 @@ SHOWN_REQUESTS: Final = 200
 """Of the accounts, while no gateway runs."""
 
 Answer = TypeVar("Answer")
-
-
-class Connection(StrEnum):
-    """How things stand between the screens and the gateway."""
-
-    SEEKING = "seeking"
-    LIVE = "live"
-    LOST = "lost"
-    """There was one; what is shown is what it told last."""
-    ABSENT = "absent"
-    """None runs; what is shown is what the accounts hold."""
-    REFUSED = "refused"
-    """It does not accept the token."""
 
 
 class Link:
@@ -60,6 +47,23 @@ class Link:
 
     def __repr__(self) -> str:
         return f"<Link to {self.address}: {self.connection}>"
+
+    @property
+    def standing(self) -> str:
+        """Whether what is shown is live, with a symbol and in words."""
+        match self.connection:
+            case Connection.LIVE:
+                words = f"● live  {self.address}"
+            case Connection.SEEKING:
+                words = f"… {self.problem or f'looking for {self.address}'}"
+            case Connection.ABSENT:
+                words = f"○ No gateway runs: this is what the accounts hold. {self.problem}"
+            case Connection.REFUSED:
+                words = f"✕ {self.problem}"
+            case Connection.LOST:
+                since = time_of_day(self.since_ms)
+                words = f"◌ Lost at {since}: these are the last values; trying again. {self.problem}"
+        return plain(words).rstrip()
 
     async def run(self) -> None:
         """Watch until cancelled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from enum import StrEnum
 
 from shareai_cli.live import (
     MOST_MINUTES,
@@ -19,6 +20,19 @@ from shareai_cli.live import (
 from shareai_cli.types import LimitUse
 
 MINUTE_MS = 60_000
+
+
+class Connection(StrEnum):
+    """How things stand between the screens and the gateway."""
+
+    SEEKING = "seeking"
+    LIVE = "live"
+    LOST = "lost"
+    """There was one; what is shown is what it told last."""
+    ABSENT = "absent"
+    """None runs; what is shown is what the accounts hold."""
+    REFUSED = "refused"
+    """It does not accept the token."""
 
 
 class LiveState:

@@ -114,7 +114,7 @@ class Feed:
         self._watchers.add(watcher)
         try:
             while not self._is_closed:
-                yield self._whole() if watcher.is_lost() else b"".join(watcher.take())
+                yield self._whole(watcher) if watcher.is_lost else b"".join(watcher.take())
                 try:
                     async with asyncio.timeout(SILENCE):
                         await watcher.news.wait()
@@ -185,7 +185,11 @@ class Feed:
     def _scene(self) -> Scene:
         return self._sources.scene(lambda: self._activity.visits(self._now_ms()))
 
-    def _whole(self) -> bytes:
+    def _whole(self, watcher: _Watcher) -> bytes:
+        """Encode everything, from which on a watcher is told what is new."""
+        self._tell((), looks=False)  # the others: what is in here must not be told again
+        self._untold.clear()
+        watcher.begin()
         activity = self._activity
         scene = self._scene()
         return _encoded(
@@ -212,28 +216,27 @@ class Feed:
 class _Watcher:
     """What one stream has not yet told."""
 
-    __slots__ = ("_is_lost", "_waiting", "news")
+    __slots__ = ("_waiting", "is_lost", "news")
 
     def __init__(self) -> None:
         self.news = asyncio.Event()
         self._waiting: list[bytes] = []
-        self._is_lost = True
+        self.is_lost = True
+        """Whether the stream has to be told everything."""
 
     def add(self, event: bytes) -> None:
         """Take in an event; where too many wait, none of them."""
         if len(self._waiting) >= MOST_EVENTS:
-            self._is_lost = True
+            self.is_lost = True
             self._waiting.clear()
-        if not self._is_lost:
+        if not self.is_lost:
             self._waiting.append(event)
         self.news.set()
 
-    def is_lost(self) -> bool:
-        """Whether the stream has to be told everything, which it is from now on taken to have been."""
-        was_lost, self._is_lost = self._is_lost, False
-        if was_lost:
-            self.take()
-        return was_lost
+    def begin(self) -> None:
+        """Take in what is new from now on."""
+        self.is_lost = False
+        self.take()
 
     def take(self) -> list[bytes]:
         """Return the events that wait."""

@@ -11,8 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from shareai_cli.client import Admin
-from shareai_cli.dashboard.link import Connection
-from shareai_cli.dashboard.state import LiveState
+from shareai_cli.dashboard.state import Connection, LiveState
 from shareai_cli.dashboard.widgets.status_line import StatusLine
 from shareai_cli.errors import ShareAIError
 
