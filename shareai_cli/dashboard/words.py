@@ -75,7 +75,7 @@ def money(nano: int | None) -> str:
     dollars = nano / 1e9
     if dollars >= 100:
         return f"${dollars:,.0f}"
-    return f"${dollars:.2f}" if dollars >= 1 or not nano else f"${dollars:.4f}"
+    return f"${dollars:.2f}" if dollars >= 0.01 or not nano else f"${dollars:.4f}"
 
 
 def price(prompt_nano: int | None, completion_nano: int | None) -> str:

@@ -187,22 +187,21 @@ class Feed:
 
     def _whole(self, watcher: _Watcher) -> bytes:
         """Encode everything, from which on a watcher is told what is new."""
-        self._tell((), looks=False)  # the others: what is in here must not be told again
+        self._tell((), looks=True)  # to the others: what is in here is not told again
         self._untold.clear()
         watcher.begin()
-        activity = self._activity
-        scene = self._scene()
+        activity, told = self._activity, self._told
         return _encoded(
             Event(
                 *self._sources.counters(),
                 settled=self._described(activity.recent),
                 is_whole=True,
-                rates=activity.rates(),
+                rates=told.rates,
                 minutes=activity.minutes(),
-                routes=scene.routes,
+                routes=told.routes,
                 news=tuple(self._news),
-                today=self._told.today,
-                limits=scene.limits,
+                today=told.today,
+                limits=told.limits,
             )
         )
 

@@ -127,7 +127,7 @@ async def test_at_most_ten_events_a_second() -> None:
 
 async def test_who_does_not_keep_up_is_told_everything_anew() -> None:
     """And not what it missed, which would fill the memory."""
-    async with feeding() as (feed, activity, sources):
+    async with feeding() as (feed, activity, _):
         events = feed.events()
         await told(events)
         for number in range(MOST_EVENTS + 3):

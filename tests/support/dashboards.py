@@ -4,8 +4,8 @@
         await screen.until("p1/m1")
         await screen.press("g", "r")
 
-Pictures are compared word by word and colour by colour: `SHAREAI_PICTURES=write` in the environment keeps what
-is shown instead, to be looked at before it is committed.
+Pictures are compared word by word and colour by colour: `SHAREAI_PICTURES=write` in the environment keeps
+what is shown instead, to be looked at before it is committed.
 """
 
 from __future__ import annotations
@@ -73,21 +73,31 @@ class ShownDashboard:
         """Wait until something is true of the text."""
         try:
             async with asyncio.timeout(seconds):
-                while not holds(text := self.text):
+                while not holds(text := self.text):  # noqa: ASYNC110 - another task draws it
                     await asyncio.sleep(0.03)
         except TimeoutError:
             raise AssertionError(f"not seen: {what}\n{self.text}") from None
         return text
 
-    def matches(self, name: str) -> None:
-        """Compare the screen with the kept picture of that name."""
-        picture = _NAME.sub("terminal", self.app.export_screenshot(title="ShareAI", simplify=False))
-        file = PICTURES / f"{name}.svg"
+    async def settle(self, seconds: float = 10.0) -> str:
+        """Wait until the screen stands still, and return its picture."""
+        async with asyncio.timeout(seconds):
+            last = ""
+            while last != (picture := self._picture()):
+                last = picture
+                await self.pilot.pause(0.4)
+        return picture
+
+    async def matches(self, name: str) -> None:
+        """Compare the screen with the kept picture of that name, once it stands still."""
+        file, picture = PICTURES / f"{name}.svg", await self.settle()
         if WRITES:
             file.parent.mkdir(exist_ok=True)
             file.write_text(picture)
-        kept = file.read_text()
-        assert _parts(picture) == _parts(kept), f"{file.name} shows something else:\n{self.text}"
+        assert _parts(picture) == _parts(file.read_text()), f"{file.name} shows something else:\n{self.text}"
+
+    def _picture(self) -> str:
+        return _NAME.sub("terminal", self.app.export_screenshot(title="ShareAI"))
 
 
 def _parts(picture: str) -> list[str]:

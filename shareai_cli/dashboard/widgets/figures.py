@@ -17,7 +17,7 @@ COUNT = 8
 class FigureTile(Widget):
     """One number."""
 
-    DEFAULT_CSS = "FigureTile { height: 3; padding: 0 1; }"
+    DEFAULT_CSS = "FigureTile { height: 3; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def __init__(self) -> None:
         super().__init__()
