@@ -235,7 +235,7 @@ class AdminApi:
         return await asyncio.to_thread(self._admin.request, name)
 
     async def _list_requests(self, request: Request) -> Mapping[str, object]:
-        asked = _query(request, _RequestsQuery)
+        asked = decode_query(request, _RequestsQuery)
         await self._settled()
         return {"requests": await asyncio.to_thread(self._admin.recent, asked.limit)}
 
