@@ -34,7 +34,7 @@ def dash(
     allow_http: AllowHttpOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch routes, requests, costs, keys and machines as things happen, and change them.
+    """Watch what the gateway does as it happens: rates, routes with their targets, and each request.
 
     Without a gateway it shows what the accounts hold. Another machine's gateway wants the admin token of that
     machine in SHAREAI_ADMIN_TOKEN. 'shareai status --watch' shows the overview as plain text; --json prints
