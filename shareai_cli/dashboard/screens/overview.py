@@ -23,6 +23,9 @@ from shareai_cli.dashboard.words import (
     time_of_day,
 )
 
+NEWS_SHOWN = 3
+"""As many as there are lines for."""
+
 
 class OverviewScreen(DashboardScreen):
     """Everything at a glance."""
@@ -46,7 +49,7 @@ class OverviewScreen(DashboardScreen):
         self.query_one(Figures).show(figures(state, self.dashboard.now_ms()))
         self.query_one("#targets", Rows).show([*target_rows(state)])
         news = self.query_one("#news", Static)
-        shown = list(state.news)[-max(1, news.size.height) :]
+        shown = list(state.news)[-NEWS_SHOWN:]
         lines = [f"{time_of_day(one.time_ms)}  {plain(one.text)}" for one in shown]
         news.update(Text("\n".join(lines) or "Nothing has happened yet.", no_wrap=True, overflow="ellipsis"))
 
