@@ -164,6 +164,9 @@ class Admin(Protocol):
     def request(self, request: str) -> RequestRow:
         """Return one request by its id or `LAST_REQUEST`; `UsageError` where there is none such."""
 
+    def recent(self, limit: int) -> Sequence[RequestRow]:
+        """Return the latest requests that have ended, the newest first."""
+
     def list_nodes(self) -> Sequence[NodeInfo]:
         """Return the machines that were registered."""
 
@@ -291,6 +294,10 @@ class _Troubles(Struct):
     troubles: list[Trouble]
 
 
+class _Requests(Struct):
+    requests: list[RequestRow]
+
+
 class _Nodes(Struct):
     nodes: list[NodeInfo]
 
@@ -391,6 +398,10 @@ class HttpAdmin:
     def request(self, request: str) -> RequestRow:
         """See `Admin`."""
         return self._ask("GET", f"/requests/{quote(request, safe='')}", RequestRow)
+
+    def recent(self, limit: int) -> Sequence[RequestRow]:
+        """See `Admin`."""
+        return self._ask("GET", "/requests", _Requests, params=_query(limit=limit)).requests
 
     def list_nodes(self) -> Sequence[NodeInfo]:
         """See `Admin`."""

@@ -30,6 +30,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "models": "List the models that can be asked for.",
         },
         "See": {
+            "dash": "Watch what the gateway does as it happens.",
             "status": "Show what the gateway does, and how its targets stand.",
             "usage": "Report requests, tokens and costs.",
             "explain": "Tell what happened to a request.",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
+from shareai_cli.cli.dash import AllowHttpOption, GatewayOption
 from shareai_cli.cli.invocation import invocation
 from shareai_cli.cli.times import day
-from shareai_cli.errors import ExitCode
+from shareai_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from shareai_cli.client import Status
@@ -21,11 +25,26 @@ app = new_app()
 
 
 @command(app, "status", example="shareai status")
-def status(context: typer.Context, as_json: JsonOption = False) -> None:
+def status(
+    context: typer.Context,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the overview again and again.")] = False,
+    every: Annotated[
+        float, typer.Option("--every", metavar="SECONDS", min=0.1, help="How often, with --watch (2).")
+    ] = 2.0,
+    gateway: GatewayOption = None,
+    allow_http: AllowHttpOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show what the running gateway does, which targets are left alone, and how much of limits is used.
 
-    Exits with 1 where no gateway runs, with 6 where it runs with problems.
+    Exits with 1 where no gateway runs, with 6 where it runs with problems. With --watch, until Ctrl-C, the
+    overview of 'shareai dash' as plain text, of another machine's gateway too (see 'shareai dash --help').
     """
+    if watch:
+        _watch(context, every, gateway, allow_http=allow_http, as_json=as_json)
+        return
+    if gateway is not None:
+        raise UsageError("--gateway is for --watch.", hint="shareai status --watch --gateway URL")
     found = find_status(invocation(context).paths)
     if found is None:
         if as_json:
@@ -43,6 +62,22 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     problems = (found.config_problem, found.node_problem, found.ledger_problem, found.webhook_problem)
     if broken or any(problems):
         raise typer.Exit(ExitCode.PARTLY)
+
+
+def _watch(
+    context: typer.Context, every: float, gateway: str | None, *, allow_http: bool, as_json: bool
+) -> None:
+    import asyncio
+
+    from shareai_cli.cli.status_watch import watch_status
+    from shareai_cli.cli.watched import find_source
+
+    if as_json:
+        raise UsageError("--watch prints text.", hint="shareai dash --json prints all of it once.")
+    source = find_source(invocation(context), gateway, allow_http=allow_http)
+    is_redrawn = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    with suppress(KeyboardInterrupt):
+        asyncio.run(watch_status(source, every, is_redrawn=is_redrawn))
 
 
 def find_status(paths: Paths) -> Status | None:

@@ -59,6 +59,10 @@ class _UsageQuery(Struct, frozen=True):
     since_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
 
 
+class _RequestsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=0)] = 20
+
+
 class _AuditQuery(Struct, frozen=True):
     limit: Annotated[int, Meta(ge=0)] = 20
     since_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
@@ -124,6 +128,7 @@ class AdminApi:
             "/models": {"GET": self._list_models},
             "/nodes": {"GET": self._list_nodes, "POST": self._register_node},
             "/usage": {"GET": self._usage},
+            "/requests": {"GET": self._list_requests},
             "/cache": {"GET": self._cache_use, "DELETE": self._clear_cache},
             "/audit": {"GET": self._audit},
             "/audit/verify": {"GET": self._verify_audit},
@@ -226,6 +231,11 @@ class AdminApi:
         await self._settled()
         name = unquote(request.path.removeprefix(f"{PREFIX}/requests/"))
         return await asyncio.to_thread(self._admin.request, name)
+
+    async def _list_requests(self, request: Request) -> Mapping[str, object]:
+        asked = decode_query(request, _RequestsQuery)
+        await self._settled()
+        return {"requests": await asyncio.to_thread(self._admin.recent, asked.limit)}
 
     async def _events(self, _request: Request) -> Response:
         return Response(200, [EVENTS_TYPE, (b"cache-control", b"no-store")], self._feed.events())

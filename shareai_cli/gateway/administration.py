@@ -143,6 +143,10 @@ class Administration:
         keep_drill(self._ledger.store, record)
         return compare(list_drills(self._ledger.store, MOST_DRILLS))[0]
 
+    def recent(self, limit: int) -> Sequence[RequestRow]:
+        """Return the latest requests that have ended, the newest first."""
+        return recent(self._ledger.store, limit)
+
     def list_nodes(self) -> Sequence[NodeInfo]:
         """Return the machines that were registered."""
         return self._ledger.store.list_nodes()

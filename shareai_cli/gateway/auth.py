@@ -43,6 +43,10 @@ class Keys:
         self.have_preferences = any(one.prefer is not None for one in known)
         """Whether any of them prefers own machines, or clouds."""
 
+    def names(self) -> Mapping[int, str]:
+        """Return the keys' names by their numbers."""
+        return {one.key_id: one.key_name for one in self._callers.values()}
+
     def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Return who presents `Authorization: Bearer` (or OpenAI's Azure form, `api-key`).
 

@@ -28,6 +28,7 @@ from shareai_cli.config import ServerSettings, Settings
 from shareai_cli.config.describe import describe
 from shareai_cli.config.watch import FILE, ConfigWatcher
 from shareai_cli.errors import AlreadyRunning, LedgerUnavailable, ShareAIError, StateError
+from shareai_cli.gateway.activity import Activity
 from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
@@ -43,6 +44,7 @@ from shareai_cli.gateway.reporting import Reporting
 from shareai_cli.gateway.request_line import RequestLines
 from shareai_cli.gateway.roster import Roster
 from shareai_cli.gateway.route_explainer import RouteExplainer
+from shareai_cli.gateway.scene import GatewayScene
 from shareai_cli.ledger import Closed, Ledger, Replies
 from shareai_cli.ledger.drill_changes import Entry
 from shareai_cli.ledger.drills import MOST as MOST_DRILLS
@@ -104,6 +106,7 @@ class GatewayProcess:
         self._closing = contextlib.AsyncExitStack()
         self._config_problem: str | None = None
         self._base_url = ""
+        self._feed: Feed | None = None
         self._has_models = False
 
     def __repr__(self) -> str:
@@ -144,11 +147,11 @@ class GatewayProcess:
         closing.push_async_callback(fleet.close)
         lines = RequestLines(start.lines)
         closing.push_async_callback(asyncio.to_thread, lines.close)
-        feed = Feed(self._counters)
+        activity = Activity(time.monotonic)
 
         def observe(entry: Closed) -> None:
             lines.add(entry)
-            feed.add(entry)
+            activity.add(entry)
 
         make_pool = pool_factory(deadlines, turn, time.monotonic)
         self.reporting = reporting = Reporting(ledger, make_pool, self.notice, start.environ)
@@ -180,6 +183,8 @@ class GatewayProcess:
         self._roster = Roster(
             ledger.store, gateway, lambda: gateway.current.settings.limits, limits, self.notice
         )
+        self._feed = feed = Feed(activity, GatewayScene(gateway))
+        closing.push_async_callback(feed.stop)
         token = Secret(secrets.token_urlsafe(32))
         gateway.admin = self._admin_api(token, ledger, feed).respond
         gateway.minting = Minting(gateway.keys, ledger.store, self._roster.accounts_changed, refused).respond
@@ -206,6 +211,7 @@ class GatewayProcess:
         gateway.start()
         reporting.start()
         lines.start()
+        feed.start()
         watcher.start()
         closing.push_async_callback(watcher.close)
         if start.runs_drills:
@@ -352,6 +358,8 @@ class GatewayProcess:
 
     def notice(self, text: str) -> None:
         """Tell the person who watches; a terminal or a log that takes nothing is no reason to stop."""
+        if self._feed is not None:
+            self._feed.note(text)
         with contextlib.suppress(OSError, ValueError):
             self._start.notice(text)
 

@@ -39,7 +39,6 @@ from shareai_cli.drill_types import Deadlines as DrillDeadlines
 from shareai_cli.gateway.admin import AdminApi
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.app import Gateway
-from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.path import Makers
 from shareai_cli.gateway.pools import pool_factory
@@ -163,7 +162,7 @@ class Drilled:
             explain_route=RouteExplainer(gateway.current).explain,
             settled=ledger.settled,
             changed=self._take_up_keys,
-            feed=Feed(dict),
+            feed=cast(Any, None),
             drills=gateway.drills,
             refused=lambda request, error: None,
         ).respond

@@ -1,0 +1,1 @@
+"""The screens: each draws a part of what the gateway tells."""
