@@ -27,6 +27,14 @@ from shareai_cli.errors import (
     UnknownModel,
     UsageError,
 )
+from shareai_cli.overrides import (
+    NO_OVERRIDES,
+    NodeOrder,
+    NodeOverride,
+    Overrides,
+    TargetOrder,
+    TargetOverride,
+)
 from shareai_cli.paths import Paths
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
@@ -55,6 +63,7 @@ ROTATION: Final = "/rotation"
 """Below a key's path: where another secret is made for it."""
 
 DRILLS: Final = "/drills"
+OVERRIDES: Final = "/overrides"
 
 ACTOR_HEADER: Final = "X-ShareAI-Actor"
 """Who asks, percent-encoded: a word of whoever has the token, kept in the audit and giving no rights."""
@@ -126,6 +135,8 @@ class Status(Struct, frozen=True):
     """How much of each limit is used."""
     webhook_problem: str | None = None
     """Why the webhook was not told of the latest event, or that events were dropped."""
+    overrides: Overrides = NO_OVERRIDES
+    """What a person has ordered otherwise than the configuration says."""
 
 
 class Admin(Protocol):
@@ -172,6 +183,19 @@ class Admin(Protocol):
 
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """Record a machine, in place of what was known of it."""
+
+    def overrides(self) -> Overrides:
+        """Return what is ordered of targets and nodes otherwise than the configuration says."""
+
+    def override_target(self, order: TargetOrder) -> TargetOverride:
+        """Order something of a target of a route; a running gateway goes by it at once.
+
+        Returns what holds from now on. A gateway raises `UsageError` where it has no such target; without one
+        that is for the caller to see.
+        """
+
+    def override_node(self, order: NodeOrder) -> NodeOverride:
+        """Order something of a machine that serves models; as `override_target`."""
 
     def cache_use(self) -> Sequence[CacheUse]:
         """Return what is kept of replies, by route; without a gateway, what is in the file."""
@@ -410,6 +434,18 @@ class HttpAdmin:
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """See `Admin`."""
         return self._ask("POST", "/nodes", NodeInfo, content=msgspec.json.encode(node))
+
+    def overrides(self) -> Overrides:
+        """See `Admin`."""
+        return self._ask("GET", OVERRIDES, Overrides)
+
+    def override_target(self, order: TargetOrder) -> TargetOverride:
+        """See `Admin`."""
+        return self._ask("PATCH", f"{OVERRIDES}/targets", TargetOverride, content=msgspec.json.encode(order))
+
+    def override_node(self, order: NodeOrder) -> NodeOverride:
+        """See `Admin`."""
+        return self._ask("PATCH", f"{OVERRIDES}/nodes", NodeOverride, content=msgspec.json.encode(order))
 
     def cache_use(self) -> Sequence[CacheUse]:
         """See `Admin`."""

@@ -86,6 +86,8 @@ class LiveTarget(Struct, frozen=True):
     completion_nano: int | None = None
     is_own: bool = False
     """Whether it is one of this person's machines."""
+    declared_weight: int | None = None
+    """What the configuration says, where a person has ordered another weight."""
 
 
 class LiveRoute(Struct, frozen=True):

@@ -485,11 +485,13 @@ ModelKind = Literal["route", "local", "provider"]
 
 ModelState = Literal[
     "serving", "trial", "probing", "cooling", "ejected", "aside", "key aside",
+    "disabled", "draining", "paused",
     "loaded", "loading", "not loaded", "waiting", "broken", "missing", "unknown",
 ]  # fmt: skip
 """How what can be asked for stands. Of providers: serving, or why it is left alone (`gateway.health.State`),
 and whether every key is put aside. Of this machine's models: how their processes are, a file that cannot be
-read, a model that is not there. Unknown where no gateway runs."""
+read, a model that is not there. Of all: whether a person keeps requests from it. Unknown where no gateway
+runs."""
 
 
 class ModelInfo(Struct, frozen=True):

@@ -42,12 +42,12 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Change": {
             "provider": "Add, list, test and remove cloud providers.",
             "model": "Add, list and remove models of this machine.",
-            "route": "Add, list, show and remove routes: public model names.",
+            "route": "Add, list, show, steer and remove routes: public model names.",
             "key": "Create, list, change and revoke the keys of clients.",
             "team": "Create, list and remove teams, to which keys belong.",
             "limit": "Set, list and remove limits of requests, tokens and money.",
             "cache": "Show what is kept of replies, and forget it.",
-            "node": "Register this machine's models, list nodes.",
+            "node": "Register this machine's models; list, pause and drain nodes.",
             "config": "Check and show the configuration.",
         },
         "Scripts": {

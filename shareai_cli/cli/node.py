@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shareai_cli.cli import node_orders
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from shareai_cli.node.facts import NodeFacts
 
 app = new_app(
-    "Register this machine's models, list nodes.", example="shareai node register ~/models/qwen3.gguf"
+    "Register this machine's models; list, pause and drain nodes.",
+    example="shareai node register ~/models/qwen3.gguf",
 )
 
 
@@ -86,6 +88,11 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
                 for one in nodes
             ],
         )
+
+
+command(app, "pause", example="shareai node pause")(node_orders.pause)
+command(app, "resume", example="shareai node resume")(node_orders.resume)
+command(app, "drain", example="shareai node drain")(node_orders.drain)
 
 
 def _advise(models: Sequence[str], has_llama: bool, gateway_runs: bool) -> None:

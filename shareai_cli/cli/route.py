@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from shareai_cli.cli import route_orders
 from shareai_cli.cli.asking import YesOption, agree
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.completion import known
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from shareai_cli.config import RouteSettings, RouteTarget, Settings
 
 app = new_app(
-    "Add, list, show, explain and remove routes: public model names.",
+    "Add, list, show, explain, steer and remove routes: public model names.",
     example="shareai route add chat openai/gpt-5-mini node/qwen3-8b-q4",
 )
 
@@ -180,10 +181,16 @@ def remove(
         print_line(f"Route {name} is removed.")
 
 
+command(app, "disable", example="shareai route disable chat openai/gpt-5-mini")(route_orders.disable)
+command(app, "enable", example="shareai route enable chat openai/gpt-5-mini")(route_orders.enable)
+command(app, "drain", example="shareai route drain chat openai/gpt-5-mini")(route_orders.drain)
+command(app, "reweight", example="shareai route reweight chat openai/gpt-5-mini 3")(route_orders.reweight)
+
+
 def _parse(text: str) -> RouteTarget:
     """Read `provider/model` or `provider/model=WEIGHT`; raises `UsageError`."""
     from shareai_cli.config import RouteTarget, parse_target
-    from shareai_cli.config.sections import HEAVIEST
+    from shareai_cli.overrides import HEAVIEST
 
     name, equals, weight = text.rpartition("=")
     if not equals:

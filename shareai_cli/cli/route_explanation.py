@@ -52,8 +52,10 @@ def explain_route(run: Invocation, body: bytes) -> RouteExplanation:
     from shareai_cli.catalog.facts import FactBook
     from shareai_cli.catalog.prices import known_models
     from shareai_cli.gateway.route_explainer import explain_offline
+    from shareai_cli.ledger.overrides import read_overrides
 
-    return explain_offline(run.settings(), body, FactBook(), known_models)
+    overrides = read_overrides(run.paths.database)
+    return explain_offline(run.settings(), body, FactBook(), known_models, overrides=overrides)
 
 
 def print_explanation(explained: RouteExplanation) -> None:

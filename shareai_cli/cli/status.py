@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from shareai_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from shareai_cli.client import Status
+    from shareai_cli.overrides import Overrides
     from shareai_cli.paths import Paths
     from shareai_cli.types import LimitUse
 
@@ -128,14 +130,25 @@ def print_status(found: Status) -> None:
                 for one in found.troubles
             ],
         )
-    else:
+    elif not found.overrides.targets and not found.overrides.nodes:
         print_line("Targets       all serve")
+    if found.overrides.targets or found.overrides.nodes:
+        print_line()
+        print_table(("BY HAND", "ROUTE", "STATE", "WEIGHT", "BY", "SINCE"), [*_orders(found.overrides)])
     if found.limits:
         print_line()
         print_table(
             ("LIMIT OF", "LIMIT", "USED", "OF", "UNDER WAY", "FREE AGAIN"),
             [_use(one) for one in found.limits],
         )
+
+
+def _orders(overrides: Overrides) -> Iterator[tuple[str, ...]]:
+    for node in overrides.nodes:
+        yield node.node, "-", node.state, "-", node.by, day(node.since_ms)
+    for one in overrides.targets:
+        weight = "-" if one.weight is None else str(one.weight)
+        yield one.target, one.route, one.state, weight, one.by, day(one.since_ms)
 
 
 def _use(one: LimitUse) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from shareai_cli.config.caching import read_cache
 from shareai_cli.config.hedging import read_hedge
 from shareai_cli.config.reading import KeyPath, Source, Table, kind_of, shown
-from shareai_cli.config.sections import HEAVIEST, ROUTE_NAME, parse_target
+from shareai_cli.config.sections import ROUTE_NAME, parse_target
 from shareai_cli.config.settings import (
     ANY,
     PLAIN,
@@ -23,6 +23,7 @@ from shareai_cli.config.settings import (
 )
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.nearest import nearest
+from shareai_cli.overrides import HEAVIEST
 from shareai_cli.secrets import looks_like_key
 from shareai_cli.types import NODE, Preference
 

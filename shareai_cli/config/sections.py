@@ -19,7 +19,6 @@ from shareai_cli.types import NODE, LocalModel, Target
 ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 MOST_NAMED = 1_000
 """Providers, and routes."""
-HEAVIEST = 1_000_000
 
 _MOST_LOCAL = 1000
 _LONGEST_MODEL = 512

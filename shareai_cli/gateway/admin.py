@@ -29,6 +29,7 @@ from shareai_cli.gateway.drill_admin import DrillKept, DrillPages, Page
 from shareai_cli.gateway.drills import Drills
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
+from shareai_cli.gateway.override_admin import Overridden, OverridePages
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
     LATEST_MS,
@@ -101,6 +102,7 @@ class AdminApi:
         changed: Callable[[], Awaitable[None]],
         feed: Feed,
         drills: Drills,
+        overridden: Overridden,
         drill_kept: DrillKept = lambda drill: None,
         refused: Callable[[Request, ShareAIError], None],
     ) -> None:
@@ -121,6 +123,7 @@ class AdminApi:
             "/status": {"GET": self._get_status},
             "/reload": {"POST": self._post_reload},
             **self._access.pages,
+            **OverridePages(self._by, overridden).pages,
             "/providers": {"GET": self._get_section},
             "/routes": {"GET": self._get_section},
             "/routes/explain": {"POST": self._explain},

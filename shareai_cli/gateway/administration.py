@@ -27,6 +27,7 @@ from shareai_cli.ledger import (
 from shareai_cli.ledger.drill_changes import Entry, compare
 from shareai_cli.ledger.drills import MOST as MOST_DRILLS
 from shareai_cli.ledger.replies import no_such_cache
+from shareai_cli.overrides import NodeOrder, NodeOverride, Overrides, TargetOrder, TargetOverride
 from shareai_cli.secrets import Secret, digest, new_client_key, shown_key
 from shareai_cli.types import (
     GATEWAY,
@@ -154,6 +155,18 @@ class Administration:
     def register_node(self, node: NodeRegistration) -> NodeInfo:
         """Record a machine, in place of what was known of it."""
         return self._ledger.store.register_node(node.name, node.facts, node.models, by=self._by)
+
+    def overrides(self) -> Overrides:
+        """Return what is ordered of targets and nodes otherwise than the configuration says."""
+        return self._ledger.store.overrides()
+
+    def override_target(self, order: TargetOrder) -> TargetOverride:
+        """Order something of a target of a route, whichever there are; return what holds from now on."""
+        return self._ledger.store.override_target(order, by=self._by)
+
+    def override_node(self, order: NodeOrder) -> NodeOverride:
+        """Order something of a machine, whichever there are; return what holds from now on."""
+        return self._ledger.store.override_node(order, by=self._by)
 
     def cache_use(self) -> Sequence[CacheUse]:
         """Return what is in the file of kept replies, by route; raises `StateError`."""

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from shareai_cli.config import Settings
+from shareai_cli.config import RouteSettings, Settings
 from shareai_cli.errors import MethodNotAllowed, ShareAIError, UnknownPath
 from shareai_cli.gateway.auth import Keys
 from shareai_cli.gateway.current import Current
@@ -22,6 +22,7 @@ from shareai_cli.gateway.health import Health
 from shareai_cli.gateway.hedging import Hedging
 from shareai_cli.gateway.limits import Attempts, Warned
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
+from shareai_cli.gateway.overrides import Orders
 from shareai_cli.gateway.path import Makers, compose
 from shareai_cli.gateway.permission import may_use, not_allowed
 from shareai_cli.gateway.pools import PoolFactory
@@ -30,6 +31,7 @@ from shareai_cli.gateway.record import Observe, Recorder, Refused, request_id, t
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.upstream import Upstream
 from shareai_cli.ledger import Closed, Ledger, Replies, RequestIds
+from shareai_cli.overrides import NO_OVERRIDES, Overrides
 from shareai_cli.types import NODE, Caller, Clock, Limits, LimitUse, Subject, WallClock
 from shareai_cli.wire.message import Request, Response
 from shareai_cli.wire.refusal import refusal
@@ -63,6 +65,7 @@ class Gateway:
         replies: Replies | None = None,
         limits: Mapping[Subject, Limits] | None = None,
         warned: Warned | None = None,
+        overrides: Overrides = NO_OVERRIDES,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
         makers: Makers | None = None,
@@ -83,7 +86,9 @@ class Gateway:
             clock=clock,
             facts=facts,
             chance=chance,
+            orders=Orders(overrides),
         )
+        self._taking_up = asyncio.Lock()
         self.requests = 0
         self.admin: Respond | None = None
         self.minting: Respond | None = None
@@ -132,7 +137,13 @@ class Gateway:
             facts=self._facts,
             clock=self._clock,
             wall_clock=self._wall_clock,
+            orders=current.orders,
         )
+
+    @property
+    def routes(self) -> Mapping[str, RouteSettings]:
+        """The routes as they are declared."""
+        return self.current.routes
 
     @property
     def in_flight(self) -> int:
@@ -181,13 +192,25 @@ class Gateway:
 
     async def replace(self, settings: Settings) -> None:
         """Take up a changed configuration; raises `ConfigurationError`, and then keeps the former one."""
-        boards = await asyncio.to_thread(self.current.build_boards, settings)
-        unused = self.current.replace(settings, boards)
+        async with self._taking_up:
+            boards = await asyncio.to_thread(self.current.build_boards, settings, self.current.orders)
+            unused = self.current.replace(settings, boards)
         self.cache.take_up(settings.routes)
         self._hedging.take_up(settings.routes)
         self._path = self._compose()
         for pool in unused:
             await pool.close()
+
+    async def override(self, read: Callable[[], Overrides]) -> None:
+        """Go by what `read` returns, in a thread, from now on: requests that are under way end as they began.
+
+        Raises what `read` raises.
+        """
+        current = self.current
+        async with self._taking_up:  # so that what was read first is not taken up last
+            orders = Orders(await asyncio.to_thread(read))
+            boards = await asyncio.to_thread(current.build_boards, current.settings, orders)
+            current.override(orders, boards)
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Answer one request of a client's."""

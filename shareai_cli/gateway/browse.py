@@ -49,6 +49,9 @@ _STATES: Final[Mapping[State, ModelState]] = {
     State.PROBING: "probing",
     State.COOLING: "cooling",
     State.EJECTED: "ejected",
+    State.DISABLED: "disabled",
+    State.DRAINING: "draining",
+    State.PAUSED: "paused",
 }
 
 
@@ -67,6 +70,8 @@ class Scene(Struct, frozen=True):
     """How those targets stand that do not simply serve."""
     processes: Mapping[str, LocalProcess] = {}
     """How this machine's models are, by their ids."""
+    held: Mapping[tuple[str, str], Standing] = {}
+    """How those targets of routes stand that get no requests, by a person's order."""
 
 
 class Browser:
@@ -92,8 +97,16 @@ class Browser:
         offers = await self._directory.list_offers(list(self._current.endpoints))
         processes = {report.id: report for report in await self._fleet.reports()}
         settings = self._current.settings
+        orders = self._current.orders
+        held = {
+            (route.name, one.target.name): standing
+            for route in settings.routes.values()
+            for one in route.targets
+            if (standing := orders.standing(route.name, one.target)) is not None
+        }
         scene = Scene(
             routes=settings.routes,
+            held=held,
             local=self._fleet.models,
             offers=offers,
             price_as={name: one.price_as or "" for name, one in settings.providers.items()},
@@ -115,7 +128,14 @@ def describe(scene: Scene, facts: FactBook) -> ModelListing:
         known[target] = _describe_target(target, told, scene, facts)
         time.sleep(0)  # requests that this process carries meanwhile do not wait for all of them
     routes = [
-        _describe_route(route, [known[one.target] for one in route.targets], scene.is_running)
+        _describe_route(
+            route,
+            [
+                _held(known[one.target], scene.held.get((route.name, one.target.name)))
+                for one in route.targets
+            ],
+            scene.is_running,
+        )
         for route in scene.routes.values()
     ]
     notices = [_notice(offer) for offer in scene.offers if offer.problem]
@@ -212,6 +232,13 @@ def _describe_route(route: RouteSettings, targets: Sequence[ModelInfo], is_runni
         prompt_nano=_of_all([one.prompt_nano for one in targets], max),
         completion_nano=_of_all([one.completion_nano for one in targets], max),
     )
+
+
+def _held(info: ModelInfo, standing: Standing | None) -> ModelInfo:
+    """Return a target as it is for a route for which a person may have ordered something of it."""
+    if standing is None:
+        return info
+    return replace(info, state=_STATES[standing.state], seconds=0.0, reason=standing.reason)
 
 
 def _troubled(info: ModelInfo, standing: Standing, now: float) -> ModelInfo:

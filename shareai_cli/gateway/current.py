@@ -16,6 +16,7 @@ from shareai_cli.gateway.exchange import Choice, Exchange
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health, Standing, State
 from shareai_cli.gateway.models import ModelDirectory
+from shareai_cli.gateway.overrides import BY_HAND, Orders
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.router import (
     Plan,
@@ -30,12 +31,15 @@ from shareai_cli.gateway.router import (
 from shareai_cli.gateway.strategies.board import Board
 from shareai_cli.gateway.strategies.candidates import Facts, NoFacts
 from shareai_cli.gateway.strategies.measurements import Measurements
-from shareai_cli.gateway.strategies.picker import Picker, build_boards, plan_board
+from shareai_cli.gateway.strategies.picker import Picker, build_board, build_boards, plan_board
 from shareai_cli.types import NODE, Clock, Target
 from shareai_cli.wire.client import Pool
 
 NODE_START_SECONDS = 10.0
 """How long a request waits for the node agent, which starts beside the gateway."""
+
+HELD_SECONDS = 30.0
+"""After which a client may try again what nobody may be asked for, by a person's order."""
 
 Chooser = Callable[[Exchange], Choice]
 """Orders a route's targets for a request."""
@@ -57,8 +61,10 @@ class Current:
         facts: Facts | None = None,
         chance: Callable[[], float] = random.random,
         endpoints: Endpoints | None = None,
+        orders: Orders | None = None,
     ) -> None:
         """`endpoints` are the providers' where they are made already."""
+        self.orders = orders or Orders()
         self._environ = environ
         self._make_pool = make_pool
         self._fleet = fleet
@@ -72,7 +78,7 @@ class Current:
         self._node: Endpoint | None = None
         self.heeds_preferences = False
         """Whether any key prefers own machines, or clouds."""
-        self._take_up(settings, self.build_boards(settings))
+        self._take_up(settings, self.build_boards(settings, self.orders))
 
     def __repr__(self) -> str:
         return f"<Current [providers: {len(self._providers) - 1}, routes: {len(self.routes)}]>"
@@ -92,9 +98,9 @@ class Current:
         """The ids of the models that this machine serves."""
         return [model.id for model in self._fleet.models]
 
-    def build_boards(self, settings: Settings) -> Mapping[str, Board]:
+    def build_boards(self, settings: Settings, orders: Orders) -> Mapping[str, Board]:
         """Prepare the routes that go by more than their list: slow, and good in a thread of its own."""
-        return build_boards(settings, self.facts, self.measurements, self._clock)
+        return build_boards(orders.applied(settings), self.facts, self.measurements, self._clock)
 
     def replace(self, settings: Settings, boards: Mapping[str, Board]) -> list[Pool]:
         """Take up changed settings; returns the pools that nothing uses any more, to be closed.
@@ -109,8 +115,14 @@ class Current:
         kept = self.pools()
         return [pool for pool in {one.pool for one in former} if pool not in kept]
 
+    def override(self, orders: Orders, boards: Mapping[str, Board]) -> None:
+        """Go by other orders from the next request on; `boards` are what `build_boards` made of them."""
+        self.orders = orders
+        self._take_up(self.settings, boards)
+
     def _take_up(self, settings: Settings, boards: Mapping[str, Board]) -> None:
         self.settings = settings
+        self._in_force = self.orders.applied(settings)
         self.boards = boards
         self._providers = frozenset((*settings.providers, NODE))
         self._take_up_routes()
@@ -123,16 +135,22 @@ class Current:
             self._take_up_routes()
 
     def _take_up_routes(self) -> None:
-        routes = self.settings.routes.values()
+        routes = self._in_force.routes.values()
+        self._choose = self._choose_unheld if self.orders.hold_nodes else self._choose_any
         self._untroubled = {
             route.name: Choice(route.name, in_order(route.strategy, route.targets, self._chance))
             for route in routes
-            if route.strategy == "priority" and route.is_plain and not self.heeds_preferences
+            if route.targets
+            and route.strategy == "priority"
+            and route.is_plain
+            and not self.heeds_preferences
         }
         """What routes come to for every key, as long as nothing is known against any target."""
         self._choosers = {route.name: self._chooser(route) for route in routes}
 
     def _chooser(self, route: RouteSettings) -> Chooser:
+        if not route.targets:
+            return lambda exchange: self._nobody(route.name)
         board = self.boards.get(route.name)
         if board is None:
             plan = route_plan(route)
@@ -147,7 +165,9 @@ class Current:
     def _measure(self) -> None:
         """Measure the targets of the boards in force, and no others."""
         boards = self.boards.values()
-        self.measurements.keep({target for board in boards for target in board.places})
+        routes = [route for route in self.settings.routes.values() if not route.is_plain]
+        # Those that are held for a while are as fast afterwards as they were.
+        self.measurements.keep({one.target for route in routes for one in route.targets})
         for board in boards:
             for target in board.places:
                 board.changed(target)  # what was measured while the board was made
@@ -187,10 +207,20 @@ class Current:
         behind = [one for one in choice.targets if is_own(one.provider, providers) != first]
         return msgspec.structs.replace(choice, targets=(*in_front, *behind))
 
-    def _choose(self, plan: Plan) -> Choice:
+    def _choose_any(self, plan: Plan) -> Choice:
         if self._health.untroubled:
             return Choice(plan.route, in_order(plan.strategy, plan.targets, self._chance))
         return choose(plan, self.standing, self._chance)
+
+    def _choose_unheld(self, plan: Plan) -> Choice:
+        """Choose without the machines that are to get no new requests."""
+        targets = tuple(one for one in plan.targets if self.orders.node(one.target.provider) is None)
+        if not targets:
+            return self._nobody(plan.route)
+        return self._choose_any(Plan(plan.route, plan.strategy, targets))
+
+    def _nobody(self, route: str) -> Choice:
+        return Choice(route, (), self._clock() + HELD_SECONDS, BY_HAND)
 
     def _nobody_answers(self, route: str, targets: Iterable[Target]) -> Choice:
         return choose(Plan(route, "priority", tuple(map(RouteTarget, targets))), self.standing, self._chance)
@@ -203,7 +233,17 @@ class Current:
         return plan
 
     async def board(self, model: str) -> Board:
-        """Return what a model's name means, to be explained; raises `UnknownModel`."""
+        """Return what a model's name means, to be explained; raises `UnknownModel`.
+
+        Targets that are to get no requests are in it: see `held`.
+        """
+        route = self.routes.get(model)
+        if route is not None and self.orders.concern(route):
+            whole = self.orders.weighted(route)
+            measurements = Measurements(self._clock) if route.is_plain else self.measurements
+            return await asyncio.to_thread(
+                build_board, whole, self.settings, self.facts, measurements, self._clock
+            )
         board = self.boards.get(model)
         if board is not None:
             return board
@@ -215,7 +255,7 @@ class Current:
     async def can_serve(self, model: str) -> bool:
         """Whether a target of the model's can be asked now; not so where nobody has such a model."""
         try:
-            plan = named_plan(model, self.routes, self._providers) or await self._offered(model)
+            plan = named_plan(model, self._in_force.routes, self._providers) or await self._offered(model)
         except UnknownModel:
             return False
         standings = (self.standing(one.target) for one in plan.targets)
@@ -233,8 +273,15 @@ class Current:
         offers = await self._directory.offers(list(self.endpoints), self.local_models)
         return {name: sorted(models) for name, models in offers.items()}
 
+    def held(self, route: str, target: Target) -> Standing | None:
+        """Tell how a target of a route stands by a person's order; None where it may be asked."""
+        return self.orders.standing(route, target)
+
     def standing(self, target: Target) -> Standing:
-        """Tell how a target stands."""
+        """Tell how a target stands, whichever route it is asked for."""
+        held = self.orders.node(target.provider)
+        if held is not None:
+            return held
         endpoint = self._known(target.provider)
         if endpoint is None:
             return self._health.standing(target, (), has_check=False)

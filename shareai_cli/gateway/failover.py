@@ -51,6 +51,9 @@ class Surroundings(Protocol):
     def standing(self, target: Target) -> Standing:
         """Tell how a target stands."""
 
+    def held(self, route: str, target: Target) -> Standing | None:
+        """Tell how a target of a route stands that is to get no requests, by order; None for all others."""
+
 
 class Allowance(Protocol):
     """Who may forbid attempts: there is one while something limits targets or money."""
@@ -210,6 +213,8 @@ class Failover:
         # Each of those that make attempts may be about to make another one, as this one is.
         tried = sum(len(one) + 1 for one in exchange.beside or (exchange.attempts,))
         if is_late or tried > MOST_ATTEMPTS:
+            return False
+        if self._surroundings.held(exchange.route, target) is not None:  # since the request came
             return False
         return not self._health.has_failed(target) or self._retries.take()
 

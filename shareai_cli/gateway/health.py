@@ -44,6 +44,10 @@ class State(StrEnum):
     COOLING = "cooling"
     EJECTED = "ejected"
     ASIDE = "aside"
+    DISABLED = "disabled"
+    """By a person's order, as are the next two: no new requests go there, until another order."""
+    DRAINING = "draining"
+    PAUSED = "paused"
 
 
 LEFT_ALONE = (State.COOLING, State.ASIDE)

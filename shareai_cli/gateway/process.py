@@ -163,6 +163,7 @@ class GatewayProcess:
             ledger.store.record, start.config_file, start.paths.in_force_file, self.notice
         )
         limits = await asyncio.to_thread(ledger.store.limits)
+        overrides = await asyncio.to_thread(ledger.store.overrides)
         self.gateway = gateway = Gateway(
             settings,
             environ=start.environ,
@@ -178,6 +179,7 @@ class GatewayProcess:
             facts=FactBook(),
             replies=Replies(start.paths.replies),
             limits={**settings.limits, **limits},
+            overrides=overrides,
         )
         closing.push_async_callback(gateway.close)
         self._roster = Roster(
@@ -288,6 +290,7 @@ class GatewayProcess:
             changed=self._roster.accounts_changed,
             feed=feed,
             drills=gateway.drills,
+            overridden=gateway,
             drill_kept=self._drill_kept,
             refused=self.reporting.refusals.of_admin,
         )
@@ -319,6 +322,7 @@ class GatewayProcess:
             ledger_waiting=ledger.waiting,
             limits=tuple(gateway.limit_use()),
             webhook_problem=self.reporting.webhook.problem,
+            overrides=gateway.current.orders.overrides,
             **self._counters(),
         )
 

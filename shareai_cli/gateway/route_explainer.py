@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from functools import partial
+
+from msgspec.structs import replace
 
 from shareai_cli.config import Settings
 from shareai_cli.gateway.body import decode_fields, required_array, required_string
 from shareai_cli.gateway.current import Current
 from shareai_cli.gateway.models import Catalogue
+from shareai_cli.gateway.overrides import Orders
 from shareai_cli.gateway.router import named_plan, offered_plan, unknown_model
+from shareai_cli.gateway.strategies.board import Board, StandingOf
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.gateway.strategies.explanation import explain
 from shareai_cli.gateway.strategies.picker import plan_board
 from shareai_cli.gateway.strategies.shape import Shape, shape_of
-from shareai_cli.types import LONGEST_MODEL, NODE, Clock, RouteExplanation
+from shareai_cli.overrides import NO_OVERRIDES, Overrides
+from shareai_cli.types import LONGEST_MODEL, NODE, Clock, RouteExplanation, TargetPlace
 
 
 class RouteExplainer:
@@ -29,11 +35,18 @@ class RouteExplainer:
         model, shape = read_request(body)
         current = self._current
         board = await current.board(model)
-        return explain(model, shape, board, current.standing, self._clock(), current.settings.limits)
+        return _explain(
+            model, shape, board, current.standing, self._clock(), current.settings, current.orders
+        )
 
 
 def explain_offline(
-    settings: Settings, body: bytes, facts: Facts, catalogue: Catalogue, clock: Clock = time.monotonic
+    settings: Settings,
+    body: bytes,
+    facts: Facts,
+    catalogue: Catalogue,
+    clock: Clock = time.monotonic,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> RouteExplanation:
     """Explain the same without a gateway: nothing is known of how targets stand, nor measured."""
     model, shape = read_request(body)
@@ -46,8 +59,37 @@ def explain_offline(
         plan = offered_plan(model, offers)
         if plan is None:
             raise unknown_model(model, settings.routes, providers, offers)
-    board = plan_board(plan, settings, facts, clock)
-    return explain(model, shape, board, None, clock(), settings.limits)
+    orders = Orders(overrides)
+    weighted = replace(settings, routes={name: orders.weighted(one) for name, one in settings.routes.items()})
+    board = plan_board(plan, weighted, facts, clock)
+    return _explain(model, shape, board, None, clock(), settings, orders)
+
+
+def _explain(
+    model: str,
+    shape: Shape,
+    board: Board,
+    standing: StandingOf | None,
+    now: float,
+    settings: Settings,
+    orders: Orders,
+) -> RouteExplanation:
+    route = board.route.name
+    held = partial(orders.standing, route)
+    explained = explain(model, shape, board, standing, now, settings.limits, held)
+    if route not in settings.routes or not orders.concern(settings.routes[route]):
+        return explained
+    declared = {one.target.name: one.weight for one in settings.routes[route].targets}
+    places = (_noted(one, declared[one.target]) for one in explained.targets)
+    return replace(explained, targets=tuple(places))
+
+
+def _noted(one: TargetPlace, declared: int) -> TargetPlace:
+    """Return a place that says so where another weight was ordered than the declared one."""
+    if one.weight == declared:
+        return one
+    note = f"its weight is {one.weight} by hand, {declared} in the configuration"
+    return replace(one, reason="; ".join(filter(None, (one.reason, note))))
 
 
 def read_request(body: bytes) -> tuple[str, Shape]:

@@ -17,6 +17,7 @@ from shareai_cli.gateway.activity import Place, Visits
 from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.feed import Scene
 from shareai_cli.gateway.health import State
+from shareai_cli.gateway.overrides import changes_between
 from shareai_cli.ledger import usage_report
 from shareai_cli.live import LiveRoute, LiveTarget, Today
 from shareai_cli.types import Clock, Target, UsageSums
@@ -42,6 +43,7 @@ class GatewayScene:
         self._priced: Settings | None = None
         self._prices: Mapping[Target, TokenPrice] = {}
         self._troubles: dict[tuple[str, str], str] = {}
+        self._orders = gateway.current.orders
 
     def __repr__(self) -> str:
         return f"<GatewayScene of {self._gateway!r}>"
@@ -71,7 +73,15 @@ class GatewayScene:
             if place not in found:
                 told.append(f"{subject} may be asked again")
         self._troubles = found
-        return told
+        return [*told, *self._order_changes()]
+
+    def _order_changes(self) -> Iterator[str]:
+        """Yield what has been ordered since the last call."""
+        orders, former = self._gateway.current.orders, self._orders
+        if orders is former:
+            return
+        self._orders = orders
+        yield from changes_between(former.overrides, orders.overrides)
 
     def scene(self, visits: Callable[[], Mapping[Place, Visits]]) -> Scene:
         """See `Sources`."""
@@ -81,12 +91,15 @@ class GatewayScene:
             LiveRoute(
                 route.name,
                 route.strategy,
-                tuple(self._target(one, lately.get((route.name, one.target.name))) for one in route.targets),
+                tuple(
+                    self._target(route.name, one, lately.get((route.name, one.target.name)))
+                    for one in route.targets
+                ),
             )
             for route in settings.routes.values()
         ]
         others = [
-            self._target(RouteTarget(_target_of(name)), seen)
+            self._target("", RouteTarget(_target_of(name)), seen)
             for (route, name), seen in sorted(lately.items())
             if name and route not in settings.routes
         ]
@@ -122,22 +135,24 @@ class GatewayScene:
             unknown_cost=total.unknown_cost,
         )
 
-    def _target(self, one: RouteTarget, seen: Visits | None) -> LiveTarget:
-        seen = seen or _NOTHING
-        standing = self._gateway.current.standing(one.target)
+    def _target(self, route: str, one: RouteTarget, seen: Visits | None) -> LiveTarget:
+        seen, current = seen or _NOTHING, self._gateway.current
+        standing = current.held(route, one.target) or current.standing(one.target)
+        weight = current.orders.weight(route, one.target)
         price = self._price(one)
         return LiveTarget(
             one.target.name,
             standing.state.value,
             round(max(0.0, standing.until - self._clock())) if standing.until else 0,
             standing.reason,
-            one.weight,
+            one.weight if weight is None else weight,
             seen.asked,
             seen.failed,
             seen.times.quantile(0.5),
             price.prompt_nano,
             price.completion_nano,
-            is_own(one.target.provider, self._gateway.current.settings.providers),
+            is_own(one.target.provider, current.settings.providers),
+            None if weight is None else one.weight,
         )
 
     def _price(self, one: RouteTarget) -> TokenPrice:

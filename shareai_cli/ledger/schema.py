@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION: Final = 7
+VERSION: Final = 8
 """`user_version` of a database to which every migration was applied."""
 
 SALT_BYTES: Final = 32
@@ -225,6 +225,18 @@ def migrations() -> Migrations:
         db.execute(
             "CREATE TABLE drills (id INTEGER PRIMARY KEY, began_ms INTEGER NOT NULL, "
             "ended_ms INTEGER NOT NULL, cause TEXT NOT NULL, verdict TEXT NOT NULL, report TEXT NOT NULL)"
+        )
+
+    @steps()
+    def overrides(db: Database) -> None:
+        db.execute(
+            "CREATE TABLE target_overrides (route TEXT NOT NULL, target TEXT NOT NULL, state TEXT NOT NULL, "
+            "weight INTEGER, actor TEXT NOT NULL, time_ms INTEGER NOT NULL, PRIMARY KEY (route, target)) "
+            "WITHOUT ROWID"
+        )
+        db.execute(
+            "CREATE TABLE node_overrides (node TEXT PRIMARY KEY, state TEXT NOT NULL, "
+            "actor TEXT NOT NULL, time_ms INTEGER NOT NULL) WITHOUT ROWID"
         )
 
     return steps

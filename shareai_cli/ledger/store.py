@@ -12,11 +12,12 @@ from typing import Final
 
 import msgspec
 
-from shareai_cli.ledger import keys, minting, teams
+from shareai_cli.ledger import keys, minting, overrides, teams
 from shareai_cli.ledger.audit import append
 from shareai_cli.ledger.database import connect, understood
 from shareai_cli.ledger.declared import declared_limits
 from shareai_cli.ledger.key_settings import check_name
+from shareai_cli.overrides import NodeOrder, NodeOverride, Overrides, TargetOrder, TargetOverride
 from shareai_cli.types import (
     GATEWAY,
     PLAIN_KEY,
@@ -197,6 +198,21 @@ class Store:
         with understood(self.path), self._lock:
             rows = self._connection.execute(f"SELECT {_NODE_COLUMNS} FROM nodes ORDER BY name").fetchall()  # noqa: S608
         return [_node(row) for row in rows]
+
+    def overrides(self) -> Overrides:
+        """Return what is ordered of targets and nodes otherwise than the configuration says."""
+        with self._reading() as connection:
+            return overrides.list_overrides(connection)
+
+    def override_target(self, order: TargetOrder, *, by: Actor = GATEWAY) -> TargetOverride:
+        """Order something of a target of a route; return what holds of it from now on."""
+        with self._changing() as (connection, now_ms):
+            return overrides.override_target(connection, now_ms, by, order)
+
+    def override_node(self, order: NodeOrder, *, by: Actor = GATEWAY) -> NodeOverride:
+        """Order something of a machine; return what holds of it from now on."""
+        with self._changing() as (connection, now_ms):
+            return overrides.override_node(connection, now_ms, by, order)
 
     def record(
         self, by: Actor, action: str, subject: str, *, before: object = None, after: object = None

@@ -164,6 +164,7 @@ class Drilled:
             changed=self._take_up_keys,
             feed=cast(Any, None),
             drills=gateway.drills,
+            overridden=gateway,
             refused=lambda request, error: None,
         ).respond
         self._server = Server(gateway.respond, refuse=gateway.refuse)

@@ -35,6 +35,11 @@ def targets(context: typer.Context, incomplete: str) -> list[str]:
     return _fitting(incomplete, _Names(context).targets())
 
 
+def targets_of_route(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the targets of the route that the line names before."""
+    return _fitting(incomplete, _Names(context).targets_of(str(context.params.get("route"))))
+
+
 def routes(context: typer.Context, incomplete: str) -> list[str]:
     """Return the routes."""
     return _fitting(incomplete, _Names(context).routes())
@@ -160,9 +165,12 @@ class _Names:
             known = [*(declared if isinstance(declared, list) else []), *offered.get(provider, [])]
             yield from (f"{provider}/{model}" for model in known)
         for route in self.routes():
-            items = _table(_table(self._values, "routes"), route).get("targets", [])
-            for item in items if isinstance(items, list) else []:
-                yield str(item.get("target", "") if isinstance(item, dict) else item)
+            yield from self.targets_of(route)
+
+    def targets_of(self, route: str) -> Iterator[str]:
+        items = _table(_table(self._values, "routes"), route).get("targets", [])
+        for item in items if isinstance(items, list) else []:
+            yield str(item.get("target", "") if isinstance(item, dict) else item)
 
     def bare(self) -> Iterator[str]:
         return (target.partition("/")[2] for target in self.targets())

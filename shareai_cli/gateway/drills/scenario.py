@@ -20,6 +20,7 @@ from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health, Standing
 from shareai_cli.gateway.limits import Attempts
 from shareai_cli.gateway.models import ModelDirectory
+from shareai_cli.gateway.overrides import Orders
 from shareai_cli.gateway.path import Makers, compose
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
@@ -50,6 +51,7 @@ class Surroundings(Struct, frozen=True):
     facts: Facts | None
     clock: Clock
     wall_clock: WallClock
+    orders: Orders
 
 
 class MarkedLedger:
@@ -104,6 +106,7 @@ class ScenarioPath:
             clock=clock,
             facts=around.facts,
             endpoints=_endpoints(around.endpoints, wanted),
+            orders=around.orders,
         )
         self.prober = Prober(health, lambda name: self._current.endpoints.find(name))
         upstream = DrillUpstream(wanted.faults, wanted.deadlines, failing, clock, around.wall_clock)

@@ -14,12 +14,13 @@ from shareai_cli.types import LONGEST_MODEL, NODE, Target
 
 
 def subjects_of(around: Surroundings, further: Collection[str] = ()) -> DrillSubjects:
-    """Return the routes and targets of the settings in force, and further targets that are named.
+    """Return the routes and targets to which requests go now, and further targets that are named.
 
     Looks prices up, which may take long. Raises `UsageError` for a target of a provider that there is not.
     """
-    routes = around.settings.routes.values()
-    local = [Target(NODE, model.id) for model in around.fleet.models]
+    orders = around.orders
+    routes = [route for route in orders.applied(around.settings).routes.values() if route.targets]
+    local = [] if orders.node(NODE) else [Target(NODE, model.id) for model in around.fleet.models]
     asked = [_parse(name, [*around.settings.providers, NODE]) for name in further]
     named = [one.target for route in routes for one in route.targets]
     return DrillSubjects(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from shareai_cli.config.limits import write_limits
 from shareai_cli.gateway.health import SERVING, Standing, State
@@ -15,6 +15,12 @@ from shareai_cli.types import Limits, LimitsAsked, RouteExplanation, Subject, Ta
 SURELY_NOT = 0.999999
 """A random number by which nothing is explored."""
 
+HeldBy = Callable[[Target], Standing | None]
+
+
+def nobody(_target: Target) -> None:
+    """Tell that nothing is ordered of a target."""
+
 
 def explain(
     model: str,
@@ -23,15 +29,17 @@ def explain(
     standing: StandingOf | None,
     now: float,
     limits: Mapping[Subject, Limits],
+    held: HeldBy = nobody,
 ) -> RouteExplanation:
     """Explain what would become of a request; `standing` is None where nobody knows how targets stand.
 
-    `limits` are those of the configuration.
+    `limits` are those of the configuration; `held` tells how those stand that are to get no requests, by a
+    person's order.
     """
     route = board.route
     shape = board.shape(shape)
     standings = {
-        place: SERVING if standing is None else standing(one.target)
+        place: held(one.target) or (SERVING if standing is None else standing(one.target))
         for place, one in enumerate(board.candidates)
     }
     out = _unfit(board, shape)
