@@ -98,6 +98,66 @@ class LiveRoute(Struct, frozen=True):
     targets: tuple[LiveTarget, ...]
 
 
+class LiveModel(Struct, frozen=True):
+    """A model that a machine serves, and its process; what is None is not known."""
+
+    id: str
+    state: str
+    """"unloaded", "starting", "ready", "waiting" (its process ended, and is not started again yet)."""
+    problem: str = ""
+    memory: int | None = None
+    """Bytes of its process."""
+    context: int | None = None
+    """Tokens of all of its slots together."""
+    slots: int | None = None
+    """Answers that are written at a time."""
+    running: int | None = None
+    waiting: int | None = None
+    """Requests in its queue."""
+    tokens_per_second: float | None = None
+    """Of all answers together, as measured lately."""
+
+
+class LiveGpu(Struct, frozen=True):
+    """A graphics processor; what is None is not known."""
+
+    name: str
+    memory: int | None = None
+    """Bytes."""
+    memory_used: int | None = None
+    load: float | None = None
+    """From 0 to 1."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+
+
+class LiveNode(Struct, frozen=True):
+    """A machine that serves models; what is None or empty is not known."""
+
+    name: str
+    """`node` is the gateway's own."""
+    state: str
+    """"serving", "offline" (no agent runs there), or what a person has ordered: "paused", "draining"."""
+    reason: str = ""
+    """Why it gets no requests."""
+    hostname: str = ""
+    system: str = ""
+    processor: str = ""
+    cores: int | None = None
+    """Physical ones."""
+    memory: int | None = None
+    """Bytes."""
+    memory_used: int | None = None
+    load: float | None = None
+    """What of its processors is busy, from 0 to 1."""
+    temperature: float | None = None
+    """The hottest of its processors', degrees Celsius."""
+    gpus: tuple[LiveGpu, ...] = ()
+    models: tuple[LiveModel, ...] = ()
+
+
 class News(Struct, frozen=True):
     """Something that happened, for a person."""
 
@@ -139,6 +199,7 @@ class Event(Struct, frozen=True):
     minutes: tuple[Minute, ...] = ()
     """Those that have changed, the newest last."""
     routes: tuple[LiveRoute, ...] | None = None
+    nodes: tuple[LiveNode, ...] | None = None
     news: tuple[News, ...] = ()
     today: Today | None = None
     limits: tuple[LimitUse, ...] | None = None

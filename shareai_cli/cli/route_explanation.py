@@ -18,27 +18,15 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 16 << 20
 """Of a prompt; the gateway takes no larger request without being told to."""
 
-QUESTION: Final = "Hello!"
-"""What is asked where no prompt is given."""
-
 
 def request_body(model: str, prompt: Path | None) -> bytes:
     """Return the request that a prompt makes; raises `UsageError`.
 
     A JSON object with messages is one already, any other text is a question.
     """
-    import msgspec
+    from shareai_cli.question import QUESTION, request_of
 
-    text = _read(prompt) if prompt is not None else QUESTION
-    request: dict[str, Any] = {"messages": [{"role": "user", "content": text}]}
-    if text.lstrip()[:1] == "{":
-        try:
-            found = msgspec.json.decode(text)
-        except (msgspec.MsgspecError, RecursionError):
-            found = None
-        if isinstance(found, dict) and isinstance(found.get("messages"), list):
-            request = found
-    return msgspec.json.encode({**request, "model": model})
+    return request_of(model, _read(prompt) if prompt is not None else QUESTION)
 
 
 def explain_route(run: Invocation, body: bytes) -> RouteExplanation:

@@ -14,8 +14,10 @@ from textual.screen import Screen
 from shareai_cli.dashboard.link import Link
 from shareai_cli.dashboard.screens.base import DashboardScreen
 from shareai_cli.dashboard.screens.jump import HelpScreen, JumpScreen
+from shareai_cli.dashboard.screens.nodes import NodesScreen
 from shareai_cli.dashboard.screens.overview import OverviewScreen
 from shareai_cli.dashboard.screens.requests import RequestsScreen
+from shareai_cli.dashboard.screens.routes import RoutesScreen
 from shareai_cli.dashboard.state import Connection, LiveState
 from shareai_cli.dashboard.words import plain
 from shareai_cli.errors import ShareAIError
@@ -25,7 +27,12 @@ from shareai_cli.watching import Source
 DRAWN_EVERY = 0.25
 """Seconds between two looks at whether something is new."""
 
-SCREENS_IN_ORDER: tuple[type[DashboardScreen], ...] = (OverviewScreen, RequestsScreen)
+SCREENS_IN_ORDER: tuple[type[DashboardScreen], ...] = (
+    OverviewScreen,
+    RoutesScreen,
+    RequestsScreen,
+    NodesScreen,
+)
 
 DARK, LIGHT = "textual-dark", "textual-light"
 

@@ -10,6 +10,7 @@ from shareai_cli.live import (
     MOST_NEWS,
     MOST_RECENT,
     Event,
+    LiveNode,
     LiveRoute,
     Minute,
     News,
@@ -53,6 +54,7 @@ class LiveState:
         self.minutes: dict[int, Minute] = {}
         self.rates = Rates()
         self.routes: tuple[LiveRoute, ...] = ()
+        self.nodes: tuple[LiveNode, ...] = ()
         self.news: deque[News] = deque(maxlen=MOST_NEWS)
         self.today: Today | None = None
         self.limits: tuple[LimitUse, ...] = ()
@@ -75,6 +77,7 @@ class LiveState:
             del self.minutes[min(self.minutes)]
         self.rates = event.rates if event.rates is not None else self.rates
         self.routes = event.routes if event.routes is not None else self.routes
+        self.nodes = event.nodes if event.nodes is not None else self.nodes
         self.today = event.today if event.today is not None else self.today
         self.limits = event.limits if event.limits is not None else self.limits
 

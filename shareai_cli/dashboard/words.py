@@ -21,7 +21,7 @@ _SYMBOLS: Final[Mapping[str, str]] = {
     "trial": "◐", "probing": "◐", "loading": "◐", "starting": "◐",
     "cooling": "◌", "ejected": "✕", "broken": "✕", "missing": "✕",
     "aside": "▲", "key aside": "▲",
-    "disabled": "■", "draining": "▽",
+    "disabled": "■", "draining": "▽", "paused": "‖",
     "not loaded": "○", "unloaded": "○", "waiting": "○", "offline": "○",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from shareai_cli.gateway.activity import Activity, Visits, tokens_of
 from shareai_cli.ledger import Closed, public_id
-from shareai_cli.live import MOST_NEWS, Event, LiveRoute, News, Rates, Settled, Today
+from shareai_cli.live import MOST_NEWS, Event, LiveNode, LiveRoute, News, Rates, Settled, Today
 from shareai_cli.types import LimitUse, WallClock
 
 INTERVAL = 0.1
@@ -30,6 +30,9 @@ SCENE_SECONDS = 1.0
 
 TODAY_SECONDS = 5.0
 """Between two looks into the accounts."""
+
+NODES_SECONDS = 2.0
+"""Between two looks at the machines that serve models."""
 
 SILENCE = 15.0
 """Seconds after which an event goes out although nothing happened."""
@@ -63,6 +66,9 @@ class Sources(Protocol):
     def changes(self) -> Sequence[str]:
         """Return what has become of targets since the last call, in words."""
 
+    async def nodes(self) -> tuple[LiveNode, ...]:
+        """Ask how the machines are that serve models."""
+
     async def today(self) -> Today:
         """Add up the accounts since midnight."""
 
@@ -87,7 +93,7 @@ class Feed:
     def start(self) -> None:
         """Begin to look at what happens."""
         create = asyncio.get_running_loop().create_task
-        self._tasks = [create(self._work()), create(self._add_up())]
+        self._tasks = [create(self._work()), create(self._add_up()), create(self._look_at_nodes())]
 
     def note(self, text: str) -> None:
         """Take in something that happened."""
@@ -148,6 +154,16 @@ class Feed:
                     self._send(Event(*self._sources.counters(), today=today))
             await asyncio.sleep(TODAY_SECONDS if self._told.today else INTERVAL)
 
+    async def _look_at_nodes(self) -> None:
+        """Ask the machines while somebody watches."""
+        while True:
+            if self._watchers:
+                nodes = await self._sources.nodes()
+                if nodes != self._told.nodes:
+                    self._told = msgspec.structs.replace(self._told, nodes=nodes)
+                    self._send(Event(*self._sources.counters(), nodes=nodes))
+            await asyncio.sleep(NODES_SECONDS if self._told.nodes else INTERVAL)
+
     def _tell(self, batch: Sequence[Closed], looks: bool) -> None:
         requests, in_flight = self._sources.counters()
         told, rates, scene = self._told, None, None
@@ -173,6 +189,7 @@ class Feed:
             rates=rates or told.rates,
             routes=scene.routes if scene is not None else told.routes,
             limits=scene.limits if scene is not None else told.limits,
+            nodes=told.nodes,
             today=told.today,
         )
         self._send(event)
@@ -199,6 +216,7 @@ class Feed:
                 rates=told.rates,
                 minutes=activity.minutes(),
                 routes=told.routes,
+                nodes=told.nodes,
                 news=tuple(self._news),
                 today=told.today,
                 limits=told.limits,

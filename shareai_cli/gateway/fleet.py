@@ -16,8 +16,9 @@ from msgspec import Struct
 from shareai_cli.client import LocalProcess
 from shareai_cli.config import Settings
 from shareai_cli.errors import ModelUnavailable, ShareAIError, UpstreamError
+from shareai_cli.live import LiveModel, LiveNode
 from shareai_cli.secrets import Secret
-from shareai_cli.types import DEMO_MODEL, Clock, LocalModel
+from shareai_cli.types import DEMO_MODEL, NODE, Clock, LocalModel
 from shareai_cli.wire.client import Pool, Timeouts
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.origin import Origin
@@ -30,6 +31,9 @@ START_SECONDS = 30.0
 
 ANSWERED_WITHIN = Timeouts(connect=5.0, head=30.0, total=60.0)
 
+NO_MODELS = "This machine serves no model: shareai model add PATH"
+NOT_THERE = "The node agent does not answer yet."
+
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -38,6 +42,7 @@ class _Reports(Struct):
 
 
 _reports_decoder = msgspec.json.Decoder(_Reports)
+_node_decoder = msgspec.json.Decoder(LiveNode)
 
 
 def demo_model() -> LocalModel:
@@ -131,6 +136,16 @@ class Fleet:
             with contextlib.suppress(UpstreamError, msgspec.MsgspecError, UnicodeDecodeError):
                 return _reports_decoder.decode(await self._ask(*found, b"GET /health")).models
         return tuple(LocalProcess(model.id, "unloaded", problem=self.problem) for model in self._models)
+
+    async def look(self) -> LiveNode:
+        """Return how this machine is, as its agent tells; without one, why there is none."""
+        found = self.origin()
+        if found is not None:
+            with contextlib.suppress(UpstreamError, msgspec.MsgspecError, UnicodeDecodeError):
+                return _node_decoder.decode(await self._ask(*found, b"GET /machine"))
+        models = tuple(LiveModel(model.id, "unloaded") for model in self._models)
+        reason = self.problem or (NOT_THERE if models else NO_MODELS)
+        return LiveNode(NODE, "offline", reason, models=models)
 
     async def close(self) -> None:
         """End the agent, and with it all of its children."""

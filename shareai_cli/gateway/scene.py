@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from shareai_cli.catalog.listing import UNKNOWN
 from shareai_cli.catalog.prices import TokenPrice
 from shareai_cli.config import RouteTarget, Settings
@@ -19,7 +21,7 @@ from shareai_cli.gateway.feed import Scene
 from shareai_cli.gateway.health import State
 from shareai_cli.gateway.overrides import changes_between
 from shareai_cli.ledger import usage_report
-from shareai_cli.live import LiveRoute, LiveTarget, Today
+from shareai_cli.live import LiveNode, LiveRoute, LiveTarget, Today
 from shareai_cli.types import Clock, Target, UsageSums
 
 MILLION: Final = 1_000_000
@@ -106,6 +108,14 @@ class GatewayScene:
         if others:
             routes.append(LiveRoute("", "priority", tuple(others)))
         return Scene(tuple(routes), tuple(self._gateway.limit_use()))
+
+    async def nodes(self) -> tuple[LiveNode, ...]:
+        """See `Sources`."""
+        found = await self._gateway.fleet.look()
+        held = self._gateway.current.orders.node(found.name)
+        if held is not None:
+            found = replace(found, state=held.state.value, reason=held.reason)
+        return (found,)
 
     async def today(self) -> Today:
         """See `Sources`; nothing where the accounts cannot be read just now."""

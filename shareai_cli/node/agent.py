@@ -1,6 +1,7 @@
 """The agent's HTTP interface and its process: this machine's models behind one loopback port.
 
-`POST /v1/chat/completions`, `GET` and `PUT /v1/models`, `GET /health`; all want the secret of the start line.
+`POST /v1/chat/completions`, `GET` and `PUT /v1/models`, `GET /health`, `GET /machine`; all want the secret
+of the start line.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from shareai_cli.errors import (
     UnknownPath,
 )
 from shareai_cli.node.children import Children
+from shareai_cli.node.machine import Machine
 from shareai_cli.node.models import has_llama
 from shareai_cli.node.proxy import forward
 from shareai_cli.types import LocalModel
@@ -47,11 +49,13 @@ class Agent:
 
     def __init__(self, children: Children, *, secret: str) -> None:
         self._children = children
+        self._machine = Machine(children)
         self._authorization = b"Bearer " + secret.encode()
         self._routes: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/chat/completions": {"POST": self._chat},
             "/v1/models": {"GET": self._list_models, "PUT": self._replace_models},
             "/health": {"GET": self._health},
+            "/machine": {"GET": self._look},
         }
 
     def __repr__(self) -> str:
@@ -94,6 +98,9 @@ class Agent:
 
     async def _health(self, _request: Request) -> Response:
         return Response(200, [_JSON], msgspec.json.encode({"models": self._children.reports()}))
+
+    async def _look(self, _request: Request) -> Response:
+        return Response(200, [_JSON], msgspec.json.encode(await self._machine.look()))
 
 
 def main() -> int:

@@ -70,6 +70,11 @@ class Child:
     def __repr__(self) -> str:
         return f"<Child {self.model.id!r} {self.report().state}>"
 
+    @property
+    def running(self) -> Lease | None:
+        """What a request needs to reach the process; None while none runs."""
+        return self._lease
+
     def report(self) -> ChildReport:
         """Return how the process is."""
         wait = self._retry_at - self._clock()
@@ -183,6 +188,16 @@ class Children:
 
     def __repr__(self) -> str:
         return f"<Children {list(self._children.values())!r}>"
+
+    @property
+    def has_llama(self) -> bool:
+        """Whether any of them can be loaded at all."""
+        return self._has_llama
+
+    def leased(self, model: str) -> Lease | None:
+        """Return a model's running process; None where none runs, and then none is started."""
+        child = self._children.get(model)
+        return child.running if child is not None else None
 
     @property
     def models(self) -> tuple[LocalModel, ...]:

@@ -38,6 +38,9 @@ class FakeSources:
         told, self.told = self.told, []
         return told
 
+    async def nodes(self) -> tuple[LiveNode, ...]:
+        return self.machines
+
     async def today(self) -> Today:
         return Today(requests=self.requests)
 

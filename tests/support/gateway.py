@@ -35,8 +35,9 @@ from shareai_cli.gateway.app import Gateway
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.ledger import NO_PAST_USE, Closed, Costs, Ledger, LedgerState, Opened, PastUse, Replies
+from shareai_cli.live import LiveModel, LiveNode
 from shareai_cli.secrets import Secret, SecretReference
-from shareai_cli.types import Caller, Limits, LimitUse, LocalModel, Subject, Target, Usage
+from shareai_cli.types import NODE, Caller, Limits, LimitUse, LocalModel, Subject, Target, Usage
 from shareai_cli.wire.client import Pool
 from shareai_cli.wire.deadlines import Deadlines
 from shareai_cli.wire.message import PushedBody, Request, Response
@@ -139,6 +140,9 @@ class FakeFleet:
 
     async def reports(self) -> tuple[LocalProcess, ...]:
         return self.processes
+
+    async def look(self) -> LiveNode:
+        return LiveNode(NODE, "serving", models=tuple(LiveModel(one.id, one.state) for one in self.processes))
 
     def serve(self, upstream: FaultUpstream, *models: str) -> None:
         """Serve models through an upstream that stands for the agent."""
