@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from shareai_cli.live import Event, LiveRoute, LiveTarget, Minute, News, Rates, Settled, Today
+from shareai_cli.live import (
+    Event,
+    LiveGpu,
+    LiveModel,
+    LiveNode,
+    LiveRoute,
+    LiveTarget,
+    Minute,
+    News,
+    Rates,
+    Settled,
+    Today,
+)
 from shareai_cli.types import LimitUse, Outcome
 
 NOW = 1_790_000_040.0
@@ -63,6 +75,28 @@ ROUTES = (
     ),
 )  # fmt: skip
 
+NODES = (
+    LiveNode(
+        "node",
+        "draining",
+        "by alice, 2026-09-21 14:10",
+        "box",
+        "Linux 6.1",
+        "AMD EPYC 9354",
+        32,
+        128 << 30,
+        48 << 30,
+        0.43,
+        61.0,
+        (LiveGpu("NVIDIA H100", 80 << 30, 20 << 30, 0.87, 64.0, 412.0), LiveGpu("Tesla T4", 16 << 30)),
+        (
+            LiveModel("qwen3-8b", "ready", "", 9 << 30, 32_768, 8, 3, 2, 211.5),
+            LiveModel("llama-3-70b", "unloaded"),
+            LiveModel("phi-4", "waiting", "The process of the model 'phi-4' was ended by signal 9."),
+        ),
+    ),
+)
+
 BUSY = Event(
     1_204,
     3,
@@ -76,6 +110,7 @@ BUSY = Event(
         for at in range(60)
     ),
     routes=ROUTES,
+    nodes=NODES,
     news=(
         News(NOW_MS - 90_000, "The configuration was taken up."),
         News(NOW_MS - 8_000, "groq/llama-3.3-70b was ejected: HTTP 503 three times in a row"),

@@ -11,7 +11,7 @@ import msgspec
 
 from shareai_cli.gateway.activity import Activity, Visits
 from shareai_cli.gateway.feed import MOST_EVENTS, MOST_SETTLED, Feed, Scene
-from shareai_cli.live import Event, LiveRoute, LiveTarget, News, Today
+from shareai_cli.live import Event, LiveNode, LiveRoute, LiveTarget, News, Today
 from tests.gateway.test_activity import ended
 
 
@@ -21,6 +21,7 @@ class FakeSources:
     def __init__(self) -> None:
         self.requests = 0
         self.routes: tuple[LiveRoute, ...] = ()
+        self.machines: tuple[LiveNode, ...] = ()
         self.told: list[str] = []
         self.looked = 0
 
@@ -152,6 +153,19 @@ async def test_nobody_is_looked_at_while_nobody_watches() -> None:
         assert len(activity.recent) == 1
         [whole] = await told(feed.events())
         assert [one.text for one in whole.news] == ["p1/m was ejected: down"]
+
+
+async def test_machines_are_told_of_as_they_change() -> None:
+    """To those who watch, and to those who come later with all the rest."""
+    async with feeding() as (feed, _, sources):
+        events = feed.events()
+        await told(events)
+        sources.machines = (LiveNode("node", "serving"),)
+        new = await until(events, lambda one: one.nodes)
+        assert new.nodes == sources.machines
+        assert new.routes is None
+        [whole] = await told(feed.events())
+        assert whole.nodes == sources.machines
 
 
 async def test_a_stream_ends_with_the_gateway() -> None:

@@ -164,3 +164,22 @@ def test_no_process_outlives_a_gateway_that_was_killed() -> None:
         assert all(map(alive, pids))
         gateway.kill()
     asyncio.run(until(lambda: not any(map(alive, pids))))
+
+
+@needs_llama
+async def test_the_fleet_tells_how_this_machine_is(started: Started) -> None:
+    """As its agent says; without one, why there is none."""
+    await started.fleet.ready(20)
+    node = await started.fleet.look()
+    assert (node.name, node.state, node.reason) == ("node", "serving", "")
+    assert [(one.id, one.state) for one in node.models] == [("shareai-demo", "unloaded")]
+    assert node.processor
+    await started.fleet.close()
+    gone = await started.fleet.look()
+    assert (gone.state, [one.id for one in gone.models]) == ("offline", ["shareai-demo"])
+
+
+async def test_a_machine_without_models_says_so() -> None:
+    """No agent runs for none."""
+    fleet = Started([]).fleet
+    assert (await fleet.look()).reason.startswith("This machine serves no model")
