@@ -12,8 +12,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shareai_cli.config import RouteSettings, RouteTarget, Settings
+from shareai_cli.config import ProviderSettings, RouteSettings, RouteTarget, Settings
 from shareai_cli.config.reading import shown
+from shareai_cli.config.routes import is_own
 from shareai_cli.errors import UsageError
 from shareai_cli.gateway.health import Standing, State
 from shareai_cli.nearest import nearest
@@ -72,17 +73,20 @@ class Orders:
 
     def applied(self, settings: Settings) -> Settings:
         """Return settings whose routes have the targets that get requests, with their weights in force."""
-        routes = {name: self._applied(route) for name, route in settings.routes.items()}
+        providers = settings.providers
+        routes = {name: self._applied(route, providers) for name, route in settings.routes.items()}
         return replace(settings, routes=routes)
 
     def weighted(self, route: RouteSettings) -> RouteSettings:
         """Return a route with all of its targets, and the weights in force."""
         return replace(route, targets=tuple(self._weighted(route.name, one) for one in route.targets))
 
-    def _applied(self, route: RouteSettings) -> RouteSettings:
+    def _applied(self, route: RouteSettings, providers: Mapping[str, ProviderSettings]) -> RouteSettings:
         if not self.concern(route):
             return route
         kept = [one for one in route.targets if self.standing(route.name, one.target) is None]
+        if route.private and not any(is_own(one.target.provider, providers) for one in kept):
+            kept = []  # no request of this route goes to the others
         return self.weighted(replace(route, targets=tuple(kept)))
 
     def _weighted(self, route: str, one: RouteTarget) -> RouteTarget:

@@ -16,7 +16,7 @@ from shareai_cli.overrides import NO_OVERRIDES, NodeOverride, Overrides, TargetO
 from shareai_cli.types import RouteExplanation, Target
 from tests.gateway.strategies.boards import PriceList
 from tests.gateway.test_strategies import route
-from tests.support.behaviours import silence
+from tests.support.behaviours import model_list, silence
 from tests.support.gateway import Gate, chat_body
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import until
@@ -89,6 +89,23 @@ async def test_a_route_without_targets_left_says_so(strategy: str) -> None:
         assert await answers(gate, 1) == {"a/m"}
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_a_private_route_whose_own_machines_are_held_goes_nowhere_else(strategy: str) -> None:
+    """Least of all to the clouds that are among its targets."""
+    async with (
+        FaultUpstream() as upstream,
+        FaultUpstream() as agent,
+        Gate({"a": upstream}, routes={"chat": route(strategy, "a/m", "node/m", private=True)}) as gate,
+    ):
+        gate.fleet.serve(agent, "m")
+        assert await answers(gate, 1) == {"node/m"}
+        await order(gate, node="paused")
+        answer = await gate.ask()
+        assert (answer.status, "by hand" in answer.error["message"]) == (503, True)
+        assert upstream.completions == []
+        assert {one.place for one in (await explained(gate)).targets} == {None}
+
+
 async def test_an_order_is_of_its_route_alone() -> None:
     """The target is asked by its own name, and by other routes, as ever."""
     async with (
@@ -146,9 +163,9 @@ async def test_weights_are_those_that_were_ordered() -> None:
 async def test_a_paused_node_gets_nothing_under_any_name() -> None:
     """Not on routes, nor by its own name, nor by the model's; requests with somewhere else to go go there."""
     async with (
-        FaultUpstream() as upstream,
+        FaultUpstream(models=model_list("m")) as upstream,
         FaultUpstream() as agent,
-        Gate({"a": upstream}, routes={"chat": ["node/m", "a/m"]}, catalogue=lambda name: ("m",)) as gate,
+        Gate({"a": upstream}, routes={"chat": ["node/m", "a/m"]}) as gate,
     ):
         gate.fleet.serve(agent, "m", "own")
         assert await answers(gate, 1) == {"node/m"}

@@ -60,7 +60,7 @@ def test_each_order_that_changes_something_is_in_the_audit(paths: Paths) -> None
     store.override_target(TargetOrder("chat", "a/m", state="draining"), by=BOB)
     store.override_target(TargetOrder("chat", "a/m", state="serving"), by=BOB)
     for state in ("paused", "paused", "draining", "serving"):
-        store.override_node(NodeOrder("node", state), by=ALICE)  # type: ignore[arg-type]  # one of its states
+        store.override_node(NodeOrder("node", state), by=ALICE)
     assert store.override_target(TargetOrder("chat", "b/m", state="serving")) == TargetOverride("chat", "b/m")
     assert store.override_node(NodeOrder("node", "serving")) == NodeOverride("node")
     ledger.close()

@@ -87,11 +87,14 @@ class Picker:
 def build_boards(
     settings: Settings, facts: Facts, measurements: Measurements, clock: Clock
 ) -> Mapping[str, Board]:
-    """Return the boards of the routes that need one, by name; the first look at prices takes a while."""
+    """Return the boards of the routes that need one, by name; the first look at prices takes a while.
+
+    A route without targets, as all of them are held by order, has none.
+    """
     return {
         route.name: build_board(route, settings, facts, measurements, clock)
         for route in settings.routes.values()
-        if not route.is_plain
+        if route.targets and not route.is_plain
     }
 
 
