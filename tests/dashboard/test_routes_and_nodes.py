@@ -179,7 +179,7 @@ async def test_they_look_as_they_did(size: tuple[int, int], theme: str) -> None:
         await screen.press("g", "t")
         await screen.until("chat  priority", "out")
         await screen.matches(f"routes-{name}")
-        await screen.press("d")
+        await screen.press("up", "d")
         await screen.until("Disable openai/gpt-5-mini")
         await screen.matches(f"routes-confirm-{name}")
         await screen.press("n", "x")

@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
+from shareai_cli.dashboard.widgets.line import Line
 from shareai_cli.dashboard.words import plain
 
 
@@ -60,7 +61,7 @@ class EntryScreen(ModalScreen[str | None]):
         """Draw the question and the line."""
         with Vertical():
             yield Static(Text(plain(self._question), style="bold"))
-            yield Input(self._value, compact=True)
+            yield Line(self._value)
         yield Footer()
 
     @on(Input.Submitted)

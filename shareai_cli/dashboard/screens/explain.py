@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
 from shareai_cli.dashboard.link import Link
+from shareai_cli.dashboard.widgets.line import Line
 from shareai_cli.dashboard.widgets.rows import Row, Rows
 from shareai_cli.dashboard.words import count, duration, money, plain
 from shareai_cli.errors import ShareAIError
@@ -41,10 +42,7 @@ class ExplainScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Make the frame."""
         with Vertical():
-            yield Input(
-                placeholder=f"{QUESTION}  - another question, or a request as JSON; Enter explains it",
-                compact=True,
-            )
+            yield Line(placeholder="another question, or a request as JSON; Enter explains it")
             yield Static(id="told")
             yield Rows("", "TARGET", "COST", "CONTEXT", "NOW", "FIRST", "TOKENS/S", "WHY", id="places")
         yield Footer()

@@ -19,7 +19,7 @@ from shareai_cli.dashboard.screens.explain import ExplainScreen
 from shareai_cli.dashboard.screens.overview import state_text
 from shareai_cli.dashboard.state import Connection, LiveState
 from shareai_cli.dashboard.widgets.rows import Row, Rows
-from shareai_cli.dashboard.words import count, duration, plain, price, share, shares
+from shareai_cli.dashboard.words import count, duration, plain, share, shares
 from shareai_cli.errors import ShareAIError
 from shareai_cli.live import LiveRoute, LiveTarget
 from shareai_cli.overrides import HEAVIEST, TargetOrder
@@ -65,7 +65,7 @@ class RoutesScreen(DashboardScreen):
         """See `DashboardScreen`."""
         yield Rows("ROUTE", "STRATEGY", "SERVING", "ASKED", "FAILED", id="routes")
         yield Static(id="rule")
-        yield Rows("", "TARGET", "STATE", "WEIGHT", "SHARE", "FAILED", "FIRST", "$/M", "WHY", id="targets")
+        yield Rows("", "TARGET", "STATE", "WEIGHT", "SHARE", "FAILED", "FIRST", "WHY", id="targets")
         yield Static(id="why")
 
     def show(self, state: LiveState) -> None:
@@ -247,7 +247,6 @@ def target_rows(route: LiveRoute, places: Places) -> Iterator[Row]:
                 Text(parts[one], justify="right"),
                 Text(share(one.failed, one.asked), justify="right"),
                 Text(duration(one.first_token_us), justify="right"),
-                Text(price(one.prompt_nano, one.completion_nano), justify="right"),
                 why_words(one, places),
             ),
         )
