@@ -114,7 +114,7 @@ async def test_each_key_of_the_nodes_screen_steers_a_real_gateway(tmp_path: Path
         await screen.press("r")
         await screen.until("node is neither paused nor draining.")
         await screen.press("p")
-        await screen.until("Pause the node node?")
+        await screen.until("Pause node (")
         await screen.press("n", "p", "y")
         await marked(screen, "node", "‖ paused", "by ")
         assert (await gateway.ask(model="shareai-demo")).status_code == 503
@@ -188,6 +188,22 @@ async def test_they_look_as_they_did(size: tuple[int, int], theme: str) -> None:
         await screen.press("escape", "g", "n")
         await screen.until("qwen3-8b")
         await screen.matches(f"nodes-{name}")
+
+
+@pytest.mark.parametrize("size", [(20, 5), (1, 1), (300, 90)])
+async def test_any_size_of_terminal_will_do(size: tuple[int, int]) -> None:
+    """With what is asked above the screens, too; and going back shows everything again."""
+    gateway = ScriptedGateway(BUSY, admin=ScriptedAdmin())
+    async with shown(ScriptedSource(gateway), wall_clock=lambda: NOW) as screen:
+        await screen.until("● live")
+        await screen.press("g", "t")
+        await screen.until("out", "Enable")
+        await screen.settle()
+        before = screen.text
+        await screen.pilot.resize_terminal(*size)
+        await screen.press("d", "n", "w", "escape", "x", "escape", "g", "n", "p", "n", "g", "t")
+        await screen.pilot.resize_terminal(80, 24)
+        await screen.until_true(lambda text: text == before, "the screen of before")
 
 
 async def test_the_order_is_asked_for_again_where_it_may_have_changed() -> None:

@@ -44,7 +44,7 @@ class ExplainScreen(ModalScreen[None]):
         with Vertical():
             yield Line(placeholder="another question, or a request as JSON; Enter explains it")
             yield Static(id="told")
-            yield Rows("", "TARGET", "COST", "CONTEXT", "NOW", "FIRST", "TOKENS/S", "WHY", id="places")
+            yield Rows("", "TARGET", "COST", "CONTEXT", "BUSY", "FIRST", "TOKENS/S", "WHY", id="places")
         yield Footer()
 
     async def on_mount(self) -> None:

@@ -16,13 +16,16 @@ from shareai_cli.dashboard.screens.confirm import ConfirmScreen
 from shareai_cli.dashboard.screens.overview import state_text
 from shareai_cli.dashboard.state import Connection, LiveState
 from shareai_cli.dashboard.widgets.rows import Row, Rows
-from shareai_cli.dashboard.words import bar, count, plain
+from shareai_cli.dashboard.words import bar, count, plain, state_words
 from shareai_cli.errors import ShareAIError
 from shareai_cli.live import LiveGpu, LiveModel, LiveNode
 from shareai_cli.overrides import NodeOrder
 
 BAR = 10
 """Characters of a bar."""
+
+MOST_PROBLEMS = 3
+"""That are shown in full."""
 
 
 class NodesScreen(DashboardScreen):
@@ -60,7 +63,7 @@ class NodesScreen(DashboardScreen):
             is_live = self.dashboard.link.connection is Connection.LIVE
             facts.update("Asking the node..." if is_live else "Only a running gateway tells of nodes.")
         else:
-            facts.update(Text("\n".join(fact_lines(node)), no_wrap=True, overflow="ellipsis"))
+            facts.update(Text("\n".join(fact_lines(node))))
 
     def action_order(self, state: str) -> None:
         """Pause, drain or resume the node that the cursor is on, once a person confirms it."""
@@ -78,13 +81,14 @@ class NodesScreen(DashboardScreen):
         after = "Its models get no new requests from then on; those under way go on."
         if state == "serving":
             after = "Its models get requests again."
+        machine = f"{node.name} ({node.hostname})" if node.hostname else node.name
         order = NodeOrder(node.name, state)  # type: ignore[arg-type]  # of the bindings above
 
         def give(is_sure: bool | None) -> None:
             if is_sure:
                 self.run_worker(self._give(order))
 
-        self.app.push_screen(ConfirmScreen(f"{verb} the node {node.name}? {after}"), give)
+        self.app.push_screen(ConfirmScreen(f"{verb} {machine}? {after}"), give)
 
     @on(DataTable.RowHighlighted, "#nodes")
     def _turned(self) -> None:
@@ -143,7 +147,7 @@ def model_rows(models: Sequence[LiveModel]) -> Iterator[Row]:
 
 
 def fact_lines(node: LiveNode) -> Iterator[str]:
-    """Yield what is known of a machine; what is not is left out."""
+    """Yield what is known of a machine, and why it does not serve; what is not known is left out."""
     cores = f"{node.cores} cores" if node.cores is not None else ""
     machine = ", ".join(filter(None, (plain(node.processor), cores, plain(node.system))))
     yield machine or "Nothing is known of the machine."
@@ -155,6 +159,10 @@ def fact_lines(node: LiveNode) -> Iterator[str]:
     if any(parts):
         yield "   ".join(filter(None, parts))
     yield from map(_gpu_line, node.gpus)
+    if node.reason:
+        yield f"{state_words(node.state)}: {plain(node.reason)}"
+    problems = [one for one in node.models if one.problem]
+    yield from (f"{plain(one.id)}: {plain(one.problem)}" for one in problems[:MOST_PROBLEMS])
 
 
 def _gpu_line(gpu: LiveGpu) -> str:

@@ -45,7 +45,7 @@ class RoutesScreen(DashboardScreen):
     RoutesScreen #why { height: auto; max-height: 3; padding: 0 1; border-top: solid $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right_square_bracket", "turn(1)", "Next route", key_display="]"),
+        Binding("right_square_bracket", "turn(1)", "Next route", key_display="]", show=False),
         Binding("left_square_bracket", "turn(-1)", "Route before", key_display="[", show=False),
         Binding("d", "order('disabled')", "Disable"),
         Binding("D", "order('draining')", "Drain", key_display="D"),
