@@ -97,7 +97,9 @@ def test_an_unknown_shell_is_refused_with_the_known_ones() -> None:
 def test_commands_and_options_are_completed_with_their_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the root from its table, of a group from its module; an option's values where they are few."""
     assert candidates(monkeypatch, "pro") == ["provider"]
-    assert candidates(monkeypatch, "route", "") == ["add", "list", "show", "explain", "remove"]
+    assert candidates(monkeypatch, "route", "") == [
+        "add", "list", "show", "explain", "remove", "disable", "enable", "drain", "reweight",
+    ]  # fmt: skip
     assert candidates(monkeypatch, "--no-input", "--debug", "route", "sh") == ["show"]
     assert candidates(monkeypatch, "usage", "--j") == ["--json"]
     assert candidates(monkeypatch, "usage", "--by", "m") == ["model"]
@@ -176,6 +178,9 @@ def test_a_fresh_installation_completes_what_it_serves(monkeypatch: pytest.Monke
         (("provider", "key", "add", ""), ["alpha"]),
         (("provider", "key", "remove", "alpha", ""), ["env:ALPHA_KEY"]),
         (("route", "remove", ""), ["chat"]),
+        (("route", "disable", ""), ["chat"]),
+        (("route", "disable", "chat", ""), ["alpha/routed"]),
+        (("route", "reweight", "chat", "alpha/"), ["alpha/routed"]),
         (("completion", "z"), ["zsh"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
