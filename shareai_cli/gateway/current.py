@@ -158,7 +158,7 @@ class Current:
                 return lambda exchange: self._preferred(self._choose(plan), exchange)
             return lambda exchange: self._choose(plan)
         picker = Picker(
-            board, self.measurements, self._health, self.standing, self._nobody_answers, self._chance
+            board, self.measurements, self._health, self._experienced, self._nobody_answers, self._chance
         )
         return picker.pick
 
@@ -210,7 +210,7 @@ class Current:
     def _choose_any(self, plan: Plan) -> Choice:
         if self._health.untroubled:
             return Choice(plan.route, in_order(plan.strategy, plan.targets, self._chance))
-        return choose(plan, self.standing, self._chance)
+        return choose(plan, self._experienced, self._chance)
 
     def _choose_unheld(self, plan: Plan) -> Choice:
         """Choose without the machines that are to get no new requests."""
@@ -223,7 +223,9 @@ class Current:
         return Choice(route, (), self._clock() + HELD_SECONDS, BY_HAND)
 
     def _nobody_answers(self, route: str, targets: Iterable[Target]) -> Choice:
-        return choose(Plan(route, "priority", tuple(map(RouteTarget, targets))), self.standing, self._chance)
+        return choose(
+            Plan(route, "priority", tuple(map(RouteTarget, targets))), self._experienced, self._chance
+        )
 
     async def _offered(self, model: str) -> Plan:
         offers = await self._directory.offers(list(self.endpoints), self.local_models)
@@ -279,9 +281,10 @@ class Current:
 
     def standing(self, target: Target) -> Standing:
         """Tell how a target stands, whichever route it is asked for."""
-        held = self.orders.node(target.provider)
-        if held is not None:
-            return held
+        return self.orders.node(target.provider) or self._experienced(target)
+
+    def _experienced(self, target: Target) -> Standing:
+        """Tell how a target stands by what its requests met: those in the way of one are held by no order."""
         endpoint = self._known(target.provider)
         if endpoint is None:
             return self._health.standing(target, (), has_check=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shareai_cli.client import find_gateway
 from shareai_cli.ledger.overrides import read_overrides
 from shareai_cli.paths import Paths
 from tests.support.commands import shareai
@@ -108,6 +109,31 @@ async def test_a_running_gateway_goes_by_orders_at_once_and_after_a_restart(tmp_
                 ("route.enable", "admin API", "chat p1/m1"),
             ]
             assert json.loads(orders[0]["before"])["state"] == "serving"
+
+
+async def test_the_admin_api_takes_no_order_of_what_cannot_be(tmp_path: Path) -> None:
+    """Weights and states that are none, other fields, other routes, targets and machines; nothing is kept."""
+    async with FaultUpstream() as upstream:
+        config = one_route(upstream.base_url)
+        async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
+            found = find_gateway(gateway.paths)
+            assert found is not None
+            known = {"route": "chat", "target": "p1/m1"}
+            gateway.client.headers["Authorization"] = f"Bearer {found.token}"
+            for page, body, told in (
+                ("targets", {**known, "weight": 0}, "$.weight"),
+                ("targets", {**known, "weight": 1 << 70}, "$.weight"),
+                ("targets", {**known, "state": "paused"}, "$.state"),
+                ("targets", {**known, "wieght": 3}, "wieght"),
+                ("targets", {"route": "chat"}, "target"),
+                ("targets", {**known, "target": "p1/" + "m" * 5000}, "a text of 5003 characters"),
+                ("nodes", {"node": "node", "state": "disabled"}, "$.state"),
+                ("nodes", {"node": "\x1b[2J", "state": "paused"}, "no node"),
+            ):
+                answer = await gateway.client.patch(f"/admin/v1/overrides/{page}", json=body)
+                assert answer.status_code == 400
+                assert told in answer.json()["error"]["message"]
+            assert (await gateway.client.get("/admin/v1/overrides")).json() == {"targets": [], "nodes": []}
 
 
 async def test_a_broken_file_keeps_nobody_from_disabling(tmp_path: Path) -> None:
