@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.dashboard.scenes import BUSY, NOW, ROUTES
 from tests.support.dashboards import ScriptedGateway, ScriptedSource, ShownDashboard, shown
 from tests.support.served import KEYS, RunningGateway, one_route
 from tests.support.upstream import FaultUpstream
+from tests.support.waiting import until
 
 SIZES = ((80, 24), (160, 48))
 
@@ -221,15 +221,15 @@ async def test_the_order_is_asked_for_again_where_it_may_have_changed() -> None:
             values = {name: getattr(openai, name) for name in openai.__struct_fields__} | fields
             changed = LiveRoute("chat", "priority", (groq, LiveTarget(**values)))
             gateway.tell(Event(1, 0, routes=(changed, LiveRoute("", "priority", (groq,)))))
-            await asyncio.sleep(0.6)
 
         await change(asked=700)
+        await screen.until("1010")
         assert admin.asked == ["chat"]
         await change(asked=700, state="cooling")
-        assert admin.asked == ["chat", "chat"]
+        await until(lambda: admin.asked == ["chat"] * 2)
         now[0] += 3
         await change(asked=701, state="cooling")
-        assert admin.asked == ["chat"] * 3
+        await until(lambda: admin.asked == ["chat"] * 3)
         await screen.press("right_square_bracket", "d")
         await screen.until("no route leads there")
         assert admin.asked == ["chat"] * 3
