@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shareai_cli.cli.console import note, print_table
 from shareai_cli.cli.invocation import Invocation
 from shareai_cli.cli.limits_in_words import in_words
-from shareai_cli.errors import UsageError
+from shareai_cli.errors import LedgerUnavailable, UsageError
 
 if TYPE_CHECKING:
     from shareai_cli.types import RouteExplanation, TargetPlace
@@ -41,8 +41,13 @@ def explain_route(run: Invocation, body: bytes) -> RouteExplanation:
     from shareai_cli.catalog.prices import known_models
     from shareai_cli.gateway.route_explainer import explain_offline
     from shareai_cli.ledger.overrides import read_overrides
+    from shareai_cli.overrides import NO_OVERRIDES
 
-    overrides = read_overrides(run.paths.database)
+    try:
+        overrides = read_overrides(run.paths.database)
+    except LedgerUnavailable as error:
+        note(f"What is disabled or reweighted by hand is not known: {error}")
+        overrides = NO_OVERRIDES
     return explain_offline(run.settings(), body, FactBook(), known_models, overrides=overrides)
 
 

@@ -105,21 +105,22 @@ def _set_state(
 
 def _check(run: Invocation, route: str, target: str) -> None:
     """Raise `UsageError` before a person is asked of what there is not, as far as the file can tell."""
-    from shareai_cli.gateway.overrides import declared_target
+    from shareai_cli.gateway.overrides import check_target
+    from shareai_cli.ledger.overrides import read_overrides
 
     with suppress(ConfigurationError):  # what a running gateway goes by is then another one
-        declared_target(run.settings().routes, route, target)
+        check_target(run.settings().routes, route, target, read_overrides(run.paths.database))
 
 
 def _give(run: Invocation, order: TargetOrder) -> TargetOverride:
     """Order something, and return what holds from now on; raises `UsageError` of what there is not."""
     from shareai_cli.cli.state import open_admin
     from shareai_cli.client import HttpAdmin
-    from shareai_cli.gateway.overrides import declared_target
+    from shareai_cli.gateway.overrides import check_target
 
     with open_admin(run.paths) as admin:
         if not isinstance(admin, HttpAdmin):  # a gateway sees for itself
-            declared_target(run.settings().routes, order.route, order.target)
+            check_target(run.settings().routes, order.route, order.target, admin.overrides())
         return admin.override_target(order)
 
 

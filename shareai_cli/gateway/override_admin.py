@@ -10,7 +10,7 @@ from shareai_cli.client import OVERRIDES
 from shareai_cli.config import RouteSettings
 from shareai_cli.gateway.admin_reading import decode_body
 from shareai_cli.gateway.administration import Administration
-from shareai_cli.gateway.overrides import check_node, declared_target
+from shareai_cli.gateway.overrides import check_node, check_target
 from shareai_cli.overrides import NodeOrder, NodeOverride, Overrides, TargetOrder, TargetOverride
 from shareai_cli.wire.message import Request
 
@@ -48,8 +48,9 @@ class OverridePages:
 
     async def _override_target(self, request: Request) -> TargetOverride:
         order = decode_body(request, TargetOrder)
-        declared_target(self._overridden.routes, order.route, order.target)
         by = self._by(request)
+        former = await asyncio.to_thread(by.overrides)
+        check_target(self._overridden.routes, order.route, order.target, former)
         ordered = await asyncio.to_thread(by.override_target, order)
         await self._overridden.override(by.overrides)
         return ordered

@@ -25,6 +25,9 @@ BY_HAND: Final = "they are disabled, paused or drained by hand"
 """Why a route, or a model, has no targets left; clients read it."""
 
 
+MOST_NAMED: Final = 3
+"""In a sentence."""
+
 _BECAME: Final[Mapping[str, str]] = {
     "serving": "was enabled",
     "disabled": "was disabled",
@@ -94,6 +97,16 @@ class Orders:
         return replace(one, weight=weight) if weight is not None else one
 
 
+def in_words(overrides: Overrides) -> str:
+    """Tell in a sentence of what gets no requests by order; empty where all that is declared gets them."""
+    held = [f"{one.target} on the route {one.route}" for one in overrides.targets if one.state != "serving"]
+    held += [f"the node {one.node}" for one in overrides.nodes if one.state != "serving"]
+    if not held:
+        return ""
+    more = f" and {len(held) - MOST_NAMED} more" if len(held) > MOST_NAMED else ""
+    return f"No requests go, by hand, to {', '.join(held[:MOST_NAMED])}{more}: 'shareai status' tells more."
+
+
 def changes_between(former: Overrides, new: Overrides) -> Iterator[str]:
     """Yield what has been ordered otherwise than before, in words; what is no longer ordered, too."""
     targets = {(one.route, one.target): one for one in former.targets}
@@ -114,17 +127,22 @@ def changes_between(former: Overrides, new: Overrides) -> Iterator[str]:
         yield f"The node {name} gets requests again"
 
 
-def declared_target(routes: Mapping[str, RouteSettings], route: str, target: str) -> RouteTarget:
-    """Return a target of a route; raises `UsageError`, which names the nearest that there is."""
+def check_target(
+    routes: Mapping[str, RouteSettings], route: str, target: str, overrides: Overrides = NO_OVERRIDES
+) -> None:
+    """Raise `UsageError` where a route has no such target; it names the nearest that there is.
+
+    One of which something is ordered may have left the configuration since: the order can be taken back.
+    """
+    if any((one.route, one.target) == (route, target) for one in overrides.targets):
+        return
     found = routes.get(route)
     if found is None:
         raise _unknown("route", route, [*routes], "shareai route list")
-    targets = {one.target.name: one for one in found.targets}
+    targets = [one.target.name for one in found.targets]
     if target not in targets:
-        raise _unknown(
-            f"target of the route {route} called", target, [*targets], f"shareai route show {route}"
-        )
-    return targets[target]
+        kind = f"target of the route {route} called"
+        raise _unknown(kind, target, targets, f"shareai route show {route}")
 
 
 def check_node(name: str) -> None:

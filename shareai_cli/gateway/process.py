@@ -39,6 +39,7 @@ from shareai_cli.gateway.drills import DrillCommand, Schedule
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.fleet import Fleet, local_models
 from shareai_cli.gateway.minting import Minting
+from shareai_cli.gateway.overrides import in_words
 from shareai_cli.gateway.pools import pool_factory
 from shareai_cli.gateway.reporting import Reporting
 from shareai_cli.gateway.request_line import RequestLines
@@ -214,6 +215,8 @@ class GatewayProcess:
         reporting.start()
         lines.start()
         feed.start()
+        if told := in_words(overrides):
+            self.notice(told)
         watcher.start()
         closing.push_async_callback(watcher.close)
         if start.runs_drills:

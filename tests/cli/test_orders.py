@@ -54,6 +54,29 @@ def test_without_a_gateway_orders_are_kept_for_the_next_one(paths: Paths) -> Non
 
 
 @pytest.mark.usefixtures("route")
+def test_an_order_outlives_its_target_and_can_be_taken_back(paths: Paths) -> None:
+    """A target that left the configuration is still disabled should it return, until it is enabled."""
+    assert shareai("route", "disable", "chat", "openai/a", "--yes").code == 0
+    paths.config_file.write_text('[providers.groq]\n[routes.chat]\ntargets = ["groq/b"]\n')
+    assert [one["target"] for one in shareai("route", "explain", "chat", "--json").json["targets"]] == [
+        "groq/b"
+    ]
+    assert shareai("route", "enable", "chat", "openai/a").code == 0
+    assert read_overrides(paths.database).targets == ()
+    assert shareai("route", "enable", "chat", "openai/a").code == 2
+
+
+@pytest.mark.usefixtures("route")
+def test_accounts_that_cannot_be_read_keep_nobody_from_an_explanation(paths: Paths) -> None:
+    """It says what it does not know."""
+    paths.database.parent.mkdir(parents=True, exist_ok=True)
+    paths.database.write_bytes(b"no database at all " * 100)
+    explained = shareai("route", "explain", "chat")
+    assert explained.code == 0
+    assert "by hand is not known" in explained.err
+
+
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -99,6 +122,7 @@ async def test_a_running_gateway_goes_by_orders_at_once_and_after_a_restart(tmp_
             wrong = await gateway.shareai("route", "disable", "chat", "p1/m", "--yes")
             assert (wrong.code, "Did you mean p1/m1?" in wrong.err) == (2, True)
         async with await RunningGateway.start(tmp_path, environ=KEYS) as again:
+            assert "No requests go, by hand, to p1/m1 on the route chat" in again.stderr()
             assert (await again.ask()).headers["x-shareai-target"] == "p2/m1"
             assert (await again.shareai("route", "enable", "chat", "p1/m1")).code == 0
             assert (await again.ask()).headers["x-shareai-target"] == "p1/m1"

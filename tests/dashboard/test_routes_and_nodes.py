@@ -115,7 +115,11 @@ async def test_each_key_of_the_nodes_screen_steers_a_real_gateway(tmp_path: Path
         await screen.until("node is neither paused nor draining.")
         await screen.press("p")
         await screen.until("Pause node (")
-        await screen.press("n", "p", "y")
+        await screen.press("n")
+        await screen.until_gone("Pause node (")
+        assert (await gateway.ask(model="shareai-demo")).status_code == 200
+        assert read_overrides(gateway.paths.database).nodes == ()
+        await screen.press("p", "y")
         await marked(screen, "node", "‖ paused", "by ")
         assert (await gateway.ask(model="shareai-demo")).status_code == 503
         await screen.press("p")

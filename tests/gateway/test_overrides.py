@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shareai_cli.config import RouteSettings, RouteTarget
+from shareai_cli.drill_types import DRILL_HEADER, ScenarioWanted
 from shareai_cli.errors import UsageError
-from shareai_cli.gateway.overrides import changes_between, check_node, declared_target
+from shareai_cli.gateway.overrides import changes_between, check_node, check_target, in_words
 from shareai_cli.gateway.route_explainer import RouteExplainer, explain_offline
 from shareai_cli.gateway.scene import GatewayScene
 from shareai_cli.overrides import NO_OVERRIDES, NodeOverride, Overrides, TargetOverride
@@ -17,6 +19,7 @@ from shareai_cli.types import RouteExplanation, Target
 from tests.gateway.strategies.boards import PriceList
 from tests.gateway.test_strategies import route
 from tests.support.behaviours import model_list, silence
+from tests.support.drilled import Drilled
 from tests.support.gateway import Gate, chat_body
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import until
@@ -257,13 +260,45 @@ def test_what_there_is_not_cannot_be_ordered() -> None:
     """The nearest that there is is named."""
     routes = {"chat": route("priority", "openai/gpt-5-mini")}
     with pytest.raises(UsageError, match=r"no route 'chta'\.") as error:
-        declared_target(routes, "chta", "openai/gpt-5-mini")
+        check_target(routes, "chta", "openai/gpt-5-mini")
     assert error.value.hint == "Did you mean chat?"
     with pytest.raises(UsageError, match="no target of the route chat called 'openai/gpt-5-min'") as error:
-        declared_target(routes, "chat", "openai/gpt-5-min")
+        check_target(routes, "chat", "openai/gpt-5-min")
     assert error.value.hint == "Did you mean openai/gpt-5-mini?"
+    # What is ordered of one that is gone can be taken back.
+    check_target(routes, "chat", "gone/m", Overrides((off("gone/m"),)))
     with pytest.raises(UsageError, match="no node 'box'"):
         check_node("box")
+
+
+def test_orders_at_the_start_in_words() -> None:
+    """Whoever starts a gateway is told what gets no requests; weights alone are nothing to wonder about."""
+    assert in_words(NO_OVERRIDES) == ""
+    assert in_words(Overrides((off("a/m", "serving", weight=3),))) == ""
+    many = tuple(off(f"a/{number}") for number in range(5))
+    assert in_words(Overrides(many, (NodeOverride("node", "paused"),))) == (
+        "No requests go, by hand, to a/0 on the route chat, a/1 on the route chat, a/2 on the route chat "
+        "and 3 more: 'shareai status' tells more."
+    )
+
+
+async def test_a_drill_asks_none_that_is_to_get_nothing(tmp_path: Path) -> None:
+    """It looks at what requests meet, and a target that was disabled is not to be asked."""
+    async with (
+        FaultUpstream() as a,
+        FaultUpstream() as b,
+        Drilled(tmp_path, {"a": a, "b": b}, routes={"chat": ["a/m", "b/m"], "off": ["a/m"]}) as drilled,
+    ):
+        await drilled.gateway.override(lambda: Overrides((off("a/m"), off("a/m", route="off"))))
+        subjects = await asyncio.to_thread(drilled.admin.drill_subjects)
+        assert [(one.name, one.targets) for one in subjects.routes] == [("chat", ("b/m",))]
+        assert [one.name for one in subjects.targets] == ["b/m"]
+        drill = await asyncio.to_thread(drilled.admin.begin_drill)
+        scenario = await asyncio.to_thread(drilled.admin.add_scenario, drill, ScenarioWanted("chat"))
+        headers = {"Authorization": f"Bearer {scenario.key}", DRILL_HEADER: scenario.token}
+        answer = await drilled.ask(headers=headers)
+        assert answer.headers["x-shareai-target"] == "b/m"
+        assert a.completions == []
 
 
 def test_changes_of_orders_in_words() -> None:
