@@ -12,7 +12,7 @@ from shareai_cli.cli.watched import OwnSource
 from shareai_cli.dashboard.screens.nodes import size
 from shareai_cli.ledger.overrides import read_overrides
 from shareai_cli.live import Event, LiveRoute, LiveTarget
-from shareai_cli.types import RouteExplanation, TargetPlace
+from shareai_cli.types import LimitsAsked, RouteExplanation, TargetPlace
 from tests.dashboard.scenes import BUSY, NOW, ROUTES
 from tests.support.dashboards import ScriptedGateway, ScriptedSource, ShownDashboard, shown
 from tests.support.served import KEYS, RunningGateway, one_route
@@ -167,6 +167,7 @@ class ScriptedAdmin:
                             tokens_per_second=74.2),
                 TargetPlace(second.target, None, "is ejected for 42 s: HTTP 503", None, 300),
             ),
+            2.0, 0.1, (LimitsAsked("route/chat", {"requests_per_minute": 600, "budget_per_day": "5 USD"}),),
         )  # fmt: skip
 
 
@@ -187,7 +188,7 @@ async def test_they_look_as_they_did(size: tuple[int, int], theme: str) -> None:
         await screen.until("Disable openai/gpt-5-mini")
         await screen.matches(f"routes-confirm-{name}")
         await screen.press("n", "x")
-        await screen.until("~12 tokens")
+        await screen.until("~12 tokens", "a second one is asked", "Limits: route/chat")
         await screen.matches(f"routes-explain-{name}")
         await screen.press("escape", "g", "n")
         await screen.until("qwen3-8b")

@@ -65,7 +65,10 @@ class ExplainScreen(ModalScreen[None]):
         except ShareAIError as error:
             told.update(Text(plain(str(error))))
             return
-        told.update(Text(described(found), style="bold"))
+        text = Text(described(found), style="bold")
+        if limits := limits_asked(found):
+            text.append(f"\n{limits}", style="not bold")
+        told.update(text)
         self.query_one("#places", Rows).show([*place_rows(found)])
 
 
@@ -74,8 +77,20 @@ def described(found: RouteExplanation) -> str:
     prefer = f", {found.prefer} first" if found.prefer is not None else ""
     private = ", private" if found.private else ""
     likely = "; with chance in it, the likeliest order" if found.strategy in ("weighted", "sticky") else ""
-    tokens = count(found.prompt_tokens)
-    return f"{plain(found.model)}: {found.strategy}{prefer}{private}; a prompt of ~{tokens} tokens{likely}"
+    hedged = f"; a second one is asked after {found.hedge_after:g} s" if found.hedge_after else ""
+    what = f"{plain(found.model)}: {found.strategy}{prefer}{private}"
+    return f"{what}; a prompt of ~{count(found.prompt_tokens)} tokens{likely}{hedged}"
+
+
+def limits_asked(found: RouteExplanation) -> str:
+    """Say which limits such a request has to pass, beside those of its key; empty where there are none."""
+    asked = (
+        f"{plain(one.subject)} {name} {plain(str(value))}"
+        for one in found.limits
+        for name, value in one.limits.items()
+    )
+    text = ", ".join(asked)
+    return f"Limits: {text}" if text else ""
 
 
 def place_rows(found: RouteExplanation) -> Iterator[Row]:
