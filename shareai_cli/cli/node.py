@@ -13,6 +13,7 @@ from shareai_cli.cli import node_orders
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
+from shareai_cli.cli.times import day
 
 if TYPE_CHECKING:
     from shareai_cli.node.facts import NodeFacts
@@ -68,10 +69,13 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
     from shareai_cli.cli.state import open_admin
 
     with open_admin(invocation(context).paths) as admin:
-        nodes = admin.list_nodes()
+        nodes, ordered = admin.list_nodes(), admin.overrides().nodes
     if as_json:
-        print_json({"nodes": nodes})
-    elif not nodes:
+        print_json({"nodes": nodes, "overrides": ordered})
+        return
+    for one in ordered:
+        note(f"{one.node} is {one.state} by {one.by} since {day(one.since_ms)}: its models get no requests.")
+    if not nodes:
         note("No nodes yet. shareai node register ~/models/MODEL.gguf")
     else:
         print_table(

@@ -44,6 +44,8 @@ def test_without_a_gateway_orders_are_kept_for_the_next_one(paths: Paths) -> Non
     assert shareai("node", "pause", "--yes").out == "node is paused.\n"
     assert shareai("node", "drain", "--yes", "--json").json["override"]["state"] == "draining"
     assert read_overrides(paths.database).nodes[0].state == "draining"
+    assert shareai("node", "list").err.startswith("node is draining by ")
+    assert shareai("node", "list", "--json").json["overrides"][0]["state"] == "draining"
     assert shareai("node", "resume").out == "node is serving.\n"
     assert paths.config_file.read_text() == before
     actions = [one["action"] for one in shareai("audit", "list", "--json").json["rows"]]
