@@ -23,10 +23,11 @@ PARTS = (
     "size",
     "ledger",
     "picking",
+    "engine",
 )
 QUIET = 3.0
 """Percent of a core that others may take before the figures come with a warning."""
-NEED_GATEWAY = ("failover", "hits", "startup", "size", "ledger", "picking")
+NEED_GATEWAY = ("failover", "hits", "startup", "size", "ledger", "picking", "engine")
 
 
 def main() -> int:
@@ -38,6 +39,10 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=200_000, help="between two looks at the size")
     parser.add_argument("--rows", type=int, default=1_000_000, help="under the report of the ledger")
     parser.add_argument("--litellm", metavar="COMMAND", help="starts LiteLLM's proxy, as a third candidate")
+    parser.add_argument("--llama-server", metavar="FILE", help="llama.cpp's own server, beside the engine")
+    parser.add_argument(
+        "--llama-python", metavar="PYTHON", help="one that has llama-cpp-python[server], beside the engine"
+    )
     parser.add_argument(
         "--nginx-only", action="store_true", help="leave ShareAI out: checks the bench itself"
     )
@@ -53,6 +58,8 @@ def main() -> int:
         rows=arguments.rows,
         gateway=not arguments.nginx_only,
         litellm=arguments.litellm,
+        llama_server=arguments.llama_server,
+        llama_python=arguments.llama_python,
     )
     parts = [part for part in PARTS if part in (arguments.parts or PARTS)]
     figures: list[Figure] = []

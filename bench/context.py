@@ -27,6 +27,8 @@ class Options:
     rows: int = 1_000_000
     gateway: bool = True
     litellm: str | None = None
+    llama_server: str | None = None
+    llama_python: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,8 @@ GATEWAY_CORE = 0
 LOAD_CORE = 1
 """What is measured runs on the first core; the load generator and the upstream share the second."""
 
+BOTH_CORES = "0,1"
+
 
 class BenchError(Exception):
     """Something that makes a measurement impossible or worthless, in words."""
@@ -31,15 +33,19 @@ class Processes:
         self,
         argv: Sequence[str | Path],
         *,
-        core: int,
+        core: int | str,
         log: Path,
         env: Mapping[str, str] | None = None,
+        line: str = "",
     ) -> subprocess.Popen[str]:
-        """Start a server whose output goes to a file; a process group of its own keeps Ctrl-C to us."""
+        """Start a server whose output goes to a file; a process group of its own keeps Ctrl-C to us.
+
+        A `line` is written to the process's standard input, which then stays open until its end.
+        """
         with log.open("a") as output:
             process = subprocess.Popen(
                 _pinned(argv, core),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if line else subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=_environment(env),
@@ -47,13 +53,16 @@ class Processes:
                 text=True,
             )
         self._running.append(process)
+        if process.stdin is not None:
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
         return process
 
     def call(
         self,
         argv: Sequence[str | Path],
         *,
-        core: int,
+        core: int | str,
         seconds: float,
         env: Mapping[str, str] | None = None,
     ) -> str:
@@ -81,6 +90,8 @@ class Processes:
 
     def end(self, process: subprocess.Popen[str], *, seconds: float = 15) -> None:
         """Ask a process to end, wait, and kill it when it does not."""
+        if process.stdin is not None:
+            process.stdin.close()
         if process.poll() is None:
             process.terminate()
             try:
@@ -168,7 +179,7 @@ def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-800:] if log.exists() else "(no output)"
 
 
-def _pinned(argv: Sequence[str | Path], core: int) -> list[str]:
+def _pinned(argv: Sequence[str | Path], core: int | str) -> list[str]:
     return ["taskset", "-c", str(core), *(str(part) for part in argv)]
 
 
