@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from shareai_cli.cli.app import run
@@ -30,15 +32,29 @@ class Outcome(NamedTuple):
         return fields
 
 
+_one_at_a_time = threading.Lock()
+"""Standard input and output are the whole process's."""
+
+
 def shareai(*arguments: str, stdin: str = "") -> Outcome:
     """Run one command line in this process, with this process's environment."""
-    out, err, former = io.StringIO(), io.StringIO(), sys.stdin
-    sys.stdin = io.StringIO(stdin)
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            code = run(arguments)
-    finally:
-        sys.stdin = former
+    return _shareai(arguments, None, stdin)
+
+
+def shareai_at(home: Path, *arguments: str, stdin: str = "") -> Outcome:
+    """Run one command line in this process on another state folder."""
+    return _shareai(arguments, {**os.environ, "SHAREAI_HOME": str(home)}, stdin)
+
+
+def _shareai(arguments: Sequence[str], environ: Mapping[str, str] | None, stdin: str) -> Outcome:
+    out, err = io.StringIO(), io.StringIO()
+    with _one_at_a_time:
+        former, sys.stdin = sys.stdin, io.StringIO(stdin)
+        try:
+            with redirect_stdout(out), redirect_stderr(err):
+                code = run(arguments, environ)
+        finally:
+            sys.stdin = former
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
