@@ -16,7 +16,15 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from shareai_cli.drill_types import DrillRecord, DrillSubjects, Scenario, ScenarioWanted
+from shareai_cli.drill_types import (
+    DrillRecord,
+    DrillSubjects,
+    DrillWanted,
+    Fault,
+    FaultsWanted,
+    Scenario,
+    ScenarioWanted,
+)
 from shareai_cli.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -235,11 +243,17 @@ class DrillAdmin(GatewayAdmin, Protocol):
     def drill_subjects(self, further: Sequence[str] = ()) -> DrillSubjects:
         """Return the routes and targets that can be drilled, and further targets; `UsageError`."""
 
-    def begin_drill(self) -> str:
-        """Begin a drill and return its id; raises `Overloaded` where there are too many."""
+    def begin_drill(self, part_of: str | None = None) -> str:
+        """Begin a drill, or a part of one, and return its id; raises `Overloaded` if there are too many."""
 
     def add_scenario(self, drill: str, wanted: ScenarioWanted) -> Scenario:
         """Set up a scenario and return what its requests have to present; raises `UsageError`."""
+
+    def fail_scenario(self, drill: str, scenario: int, faults: Sequence[Fault]) -> None:
+        """Give a scenario other faults."""
+
+    def explain_scenario(self, drill: str, scenario: int, body: bytes) -> RouteExplanation:
+        """Tell what would become of a request of a scenario's, which is not sent on."""
 
     def scenario_troubles(self, drill: str, scenario: int) -> Sequence[Trouble]:
         """Return what is left alone in a scenario just now."""
@@ -473,14 +487,24 @@ class HttpAdmin:
         body = msgspec.json.encode({"targets": further})
         return self._ask("POST", f"{DRILLS}/subjects", DrillSubjects, content=body)
 
-    def begin_drill(self) -> str:
+    def begin_drill(self, part_of: str | None = None) -> str:
         """See `DrillAdmin`."""
-        return self._ask("POST", DRILLS, _Drill, content=b"{}").id
+        return self._ask("POST", DRILLS, _Drill, content=msgspec.json.encode(DrillWanted(part_of))).id
 
     def add_scenario(self, drill: str, wanted: ScenarioWanted) -> Scenario:
         """See `DrillAdmin`."""
         body = msgspec.json.encode(wanted)
         return self._ask("POST", f"{DRILLS}/{drill}/scenarios", Scenario, content=body)
+
+    def fail_scenario(self, drill: str, scenario: int, faults: Sequence[Fault]) -> None:
+        """See `DrillAdmin`."""
+        body = msgspec.json.encode(FaultsWanted(tuple(faults)))
+        self._ask("PUT", f"{DRILLS}/{drill}/scenarios/{scenario}/faults", _Drill, content=body)
+
+    def explain_scenario(self, drill: str, scenario: int, body: bytes) -> RouteExplanation:
+        """See `DrillAdmin`."""
+        path = f"{DRILLS}/{drill}/scenarios/{scenario}/explain"
+        return self._ask("POST", path, RouteExplanation, content=body)
 
     def scenario_troubles(self, drill: str, scenario: int) -> Sequence[Trouble]:
         """See `DrillAdmin`."""

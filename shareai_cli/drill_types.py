@@ -15,6 +15,12 @@ FaultKind = Literal["refused", "error", "rate-limited", "unauthorized", "stalled
 """How a target fails: no connection; HTTP 500; 429 with `Retry-After`; 401; silence before the first byte; a
 200 that tells of an error; an end after some content."""
 
+RETRY_AFTER: Final = 1
+"""Seconds that a target says to wait which is made to answer 429."""
+
+BY_HAND: Final = "command"
+"""The cause of a drill that a person started, or a script."""
+
 CheckName = Literal["answers", "failover", "cost", "cache", "limits"]
 
 CHECKS: Final[tuple[CheckName, ...]] = ("answers", "failover", "cost", "cache", "limits")
@@ -40,7 +46,7 @@ class Deadlines(Struct, frozen=True):
     """For a whole reply, and for each of its phases."""
     silence: Seconds = 1.0
     """For the first byte of a target that was made to stall."""
-    ejection: Seconds = 0.5
+    ejection: Seconds = 1.0
     """How long a target's first ejection lasts."""
 
 
@@ -55,6 +61,19 @@ class ScenarioWanted(Struct, frozen=True):
     deadlines: Deadlines = Deadlines()
     limits: WrittenLimits = {}
     """What the scenario's key is limited to, as a person writes it."""
+
+
+class FaultsWanted(Struct, frozen=True):
+    """The faults that a scenario has from now on, in place of those before."""
+
+    faults: tuple[Fault, ...]
+
+
+class DrillWanted(Struct, frozen=True):
+    """A drill, or a part of one, whose requests are reported by themselves."""
+
+    part_of: str | None = None
+    """The drill's id, which lasts as long as its part does."""
 
 
 class Scenario(Struct, frozen=True):
@@ -84,6 +103,10 @@ class DrillTarget(Struct, frozen=True):
     prompt_nano: int | None
     """Nano-dollars for a million tokens of a prompt; None is unknown."""
     completion_nano: int | None
+    head_seconds: float = 0.0
+    """How long it is given for the head of a stream, outside a drill."""
+    total_seconds: float = 0.0
+    """How long it is given for a whole reply."""
 
 
 class DrillRoute(Struct, frozen=True):
@@ -111,7 +134,7 @@ class DrillRecord(Struct, frozen=True):
     began_ms: int
     ended_ms: int
     cause: str
-    """What it was started by: "command", or the name of a schedule."""
+    """What it was started by: `BY_HAND`, or the name of a schedule."""
     verdict: str
     """"passed", "failed" or "partly"."""
     report: str

@@ -9,7 +9,7 @@ from typing import Final, cast
 from shareai_cli.config.amounts import parse_duration
 from shareai_cli.config.reading import Source, Table, shown
 from shareai_cli.config.settings import DrillSettings
-from shareai_cli.drill_types import CHECKS, CheckName
+from shareai_cli.drill_types import BY_HAND, CHECKS, CheckName
 from shareai_cli.nearest import suggestion
 
 MOST: Final = 20
@@ -36,6 +36,8 @@ def read_drill(source: Source, name: str, value: object, routes: Collection[str]
     """Check one drill; raises `ConfigurationError`."""
     if not NAME.fullmatch(name):
         raise source.error(("drills", name), "a drill's name has letters, digits, '.', '_' and '-'.")
+    if name == BY_HAND:
+        raise source.error(("drills", name), "is what drills are called that are started by hand.")
     table = Table(source, ("drills", name), value, _KEYS)
     if table.has("at") == table.has("every"):
         raise source.error(

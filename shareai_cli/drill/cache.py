@@ -52,14 +52,14 @@ async def _different(route: DrillRoute, session: Session) -> str:
         await _first(scene, route, streamed=False)
         for what, asked in (
             ("another prompt", await scene.ask(route.name, prompt=OTHER_PROMPT)),
-            ("another temperature", await scene.ask(route.name, temperature=0.5)),
+            ("another length", await scene.ask(route.name, longest=session.options.longest - 1)),
             ("a stream", await scene.ask(route.name, streamed=True)),
         ):
             expect_answer(asked)
             expect(asked.cache == "miss", f"{what} is a miss", f"it is a {asked.cache}", asked)
             attempts = asked.row.attempts if asked.row is not None else ()
             expect(attempts, f"a target is asked for {what}", "none was", asked)
-    return "another prompt, another temperature and a stream were asked anew"
+    return "another prompt, another length and a stream were asked anew"
 
 
 async def _at_once(route: DrillRoute, session: Session) -> str:

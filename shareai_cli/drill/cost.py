@@ -40,10 +40,12 @@ class _Together:
 
     async def ask(self, target: DrillTarget, session: Session) -> str:
         if not self._drill:
-            self._drill = await session.begin()
-        async with session.scenario(drill=self._drill) as scene:
-            asked = await scene.ask(target.name, prompt=PROMPT)
-            self._asked.append(asked)
+            self._drill = await session.begin_part()
+        try:
+            async with session.scenario(drill=self._drill) as scene:
+                asked = await scene.ask(target.name, prompt=PROMPT)
+        finally:
+            self._asked += session.asked
         if asked.status != 200:
             raise Blocked(f"It does not answer: see the check answers ({asked.status or asked.error}).")
         expect_answer(asked)
@@ -58,6 +60,7 @@ class _Together:
         if not self._asked:
             raise Skipped("No target was asked.")
         report = await session.usage(self._drill)
+        await session.end(self._drill)
         asked = len(self._asked)
         expect(
             report.total.requests == asked, f"{asked} requests", f"{report.total.requests}", look_at=_REPORT
@@ -75,17 +78,21 @@ class _Together:
         return f"{asked} requests, {report.total.cost_nano_usd / 1e9:.6f} USD"
 
     def _check_tokens(self, asked: Asked, row: RequestRow) -> None:
-        usage = row.usage
-        total = usage.prompt + usage.cached + usage.cache_write + usage.completion + usage.reasoning
-        if asked.tokens is None:
+        usage, said = row.usage, asked.tokens
+        if said is None:
             expect(row.estimated_tokens, "tokens marked as an estimate", "they are not", asked)
             return
+        expect(not row.estimated_tokens, "tokens as the reply says", "an estimate", asked)
+        prompt = usage.prompt + usage.cached + usage.cache_write
+        answer = usage.completion + usage.reasoning
         expect(
-            total == asked.tokens.total and not row.estimated_tokens,
-            f"{asked.tokens.total} tokens, as the reply says",
-            f"{total} in the accounts",
+            (prompt, answer) == (said.prompt_tokens, said.answer),
+            f"{said.prompt_tokens} tokens and {said.answer} of the answer, as the reply says",
+            f"{prompt} and {answer} in the accounts",
             asked,
         )
+        if said.cached is not None:
+            expect(usage.cached == said.cached, f"{said.cached} of them cached", f"{usage.cached}", asked)
 
     def _check_cost(self, target: DrillTarget, asked: Asked, row: RequestRow) -> str:
         model = target.name.partition("/")[2]
@@ -109,7 +116,7 @@ def _check_sums(row: UsageSums, asked: list[Asked]) -> None:
     """See that a target's sums are those of its requests."""
     rows = [one.row for one in asked if one.row is not None]
     tokens = sum(one.tokens.total for one in asked if one.tokens is not None)
-    if all(one.tokens is not None for one in asked):
+    if all(one.tokens is not None for one in asked if one.status == 200):
         summed = row.prompt_tokens + row.completion_tokens
         expect(summed == tokens, f"{tokens} tokens of {row.name}", f"{summed} in the report", look_at=_REPORT)
     cost = sum(one.cost_nano or 0 for one in rows)

@@ -9,7 +9,7 @@ from typing import Final
 
 from shareai_cli.drill.case import Blocked, Case, Skipped, expect, expect_row, told
 from shareai_cli.drill.outcome import Asked
-from shareai_cli.drill.session import Session
+from shareai_cli.drill.session import Scene, Session
 from shareai_cli.drill_types import DrillSubjects, DrillTarget, Fault
 from shareai_cli.types import Outcome
 
@@ -21,8 +21,17 @@ TOKENS: Final = "tokens_per_minute"
 CONCURRENT: Final = "concurrent_requests"
 BUDGET: Final = "budget_total"
 
-TINY: Final = "0.000000001 USD"
-"""Less than any answer of a target with a price may cost."""
+LONG_PROMPT: Final = "pong " * 2_000
+SHORT_ANSWER: Final = 16
+"""Of a request whose prompt is most of what it costs. A gateway has to keep back what it may cost at worst,
+which is a token for each byte, and writes down an estimate of a quarter of that."""
+
+BUDGETED: Final = 25_000
+"""Tokens of a prompt for which a budget has room: twice what such a request may cost, and more where it is
+dearer to write one to a cache."""
+
+MOST_LET_IN: Final = 12
+"""Requests after which such a budget is spent, whatever a gateway takes a token for."""
 
 _LIMIT_FIELDS: Final = tuple(f"x-ratelimit-{name}-requests" for name in ("limit", "remaining", "reset"))
 
@@ -66,9 +75,10 @@ async def _tokens(model: str, session: Session) -> str:
 
 async def _at_once(target: str, session: Session) -> str:
     """Of requests to a target that is silent, so many are let in; when they have ended, others are."""
-    async with session.scenario(faults=[Fault("stalled", (target,))], limits={CONCURRENT: ALLOWED}) as scene:
-        replies = await asyncio.gather(*(scene.ask(target) for _ in range(SENT)))
-        later = await scene.ask(target)
+    faults = (Fault("stalled", (target,), ALLOWED), Fault("error", (target,)))
+    async with session.scenario(faults=faults, limits={CONCURRENT: ALLOWED}) as scene:
+        replies = await asyncio.gather(*(scene.ask(target, costs=False) for _ in range(SENT)))
+        later = await scene.ask(target, costs=False)
     under_way = [one for one in replies if one.status != 429]
     expect(len(under_way) == ALLOWED, f"{ALLOWED} of {SENT} at a time", _statuses(replies), replies[0])
     for asked in replies:
@@ -80,16 +90,34 @@ async def _at_once(target: str, session: Session) -> str:
 
 
 async def _budget(targets: Sequence[DrillTarget], session: Session) -> str:
+    """Requests are let in until a budget is spent; each is made to be cut off, which costs no real money."""
     priced = [one for one in targets if one.prompt_nano and one.completion_nano]
     if not priced:
         raise Skipped("No target has a known price: own machines cost nothing.")
-    target = priced[0].name
-    async with session.scenario(limits={BUDGET: TINY}) as scene:
-        asked = await scene.ask(target)
+    target, spent, let_in = priced[0], 0, 0
+    budget = _cost(target, BUDGETED, SHORT_ANSWER)
+    faults = [Fault("cut", (target.name,))]
+    async with session.scenario(faults=faults, limits={BUDGET: f"{budget / 1e9:.9f} USD"}) as scene:
+        while (asked := await _ask_long(scene, target)).status != 429:
+            let_in += 1
+            spent += (asked.row.cost_nano or 0) if asked.row is not None else 0
+            is_kept = spent <= budget and let_in < MOST_LET_IN
+            expected = f"an end at the budget, {budget / 1e9:.6f} USD"
+            expect(is_kept, expected, f"{let_in} requests for {spent / 1e9:.6f} USD", asked)
     _expect_refused(asked, "insufficient_quota")
+    expect(let_in, "requests are let in before the budget is spent", "none was", asked)
     is_final = asked.headers.get("x-should-retry") == "false"
     expect(is_final, "x-should-retry: false, as waiting does not help", "nothing of it", asked)
-    return f"{target} was not asked"
+    return f"{let_in} requests were let in, and then {target.name} was not asked any more"
+
+
+def _cost(target: DrillTarget, prompt: int, completion: int) -> int:
+    """Return the nano-dollars of so many tokens."""
+    return (prompt * (target.prompt_nano or 0) + completion * (target.completion_nano or 0)) // 10**6
+
+
+async def _ask_long(scene: Scene, target: DrillTarget) -> Asked:
+    return await scene.ask(target.name, streamed=True, prompt=LONG_PROMPT, longest=SHORT_ANSWER, costs=False)
 
 
 def _expect_refused(asked: Asked, code: str) -> None:

@@ -23,21 +23,35 @@ class Verdict(StrEnum):
     """It is about something that is not there: a second target, a cache."""
 
 
+class PromptTokens(Struct, frozen=True):
+    """What a reply's `usage` says of its prompt."""
+
+    cached_tokens: int | None = None
+
+
 class Tokens(Struct, frozen=True):
     """What a reply's own `usage` counts."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int | None = None
+    prompt_tokens_details: PromptTokens | None = None
 
     @property
     def total(self) -> int:
-        """All of them; some providers count what others leave out in the total alone."""
-        return (
-            self.total_tokens
-            if self.total_tokens is not None
-            else self.prompt_tokens + self.completion_tokens
-        )
+        """All of them; some providers count in the total alone what others count in the completion."""
+        return max(self.total_tokens or 0, self.prompt_tokens + self.completion_tokens)
+
+    @property
+    def answer(self) -> int:
+        """Those of the answer, its thoughts among them."""
+        return self.total - self.prompt_tokens
+
+    @property
+    def cached(self) -> int | None:
+        """Those of the prompt that came out of a cache; None where the reply does not tell."""
+        details = self.prompt_tokens_details
+        return None if details is None else details.cached_tokens
 
 
 class Asked(Struct, frozen=True):

@@ -18,6 +18,9 @@ EXPECTED_PROMPT: Final = 40
 EXPECTED_ANSWER: Final = 80
 """Tokens of a request, of which some targets think before they answer."""
 
+LONGEST_PROMPT: Final = 100
+"""Tokens, whatever a provider adds."""
+
 _MILLION: Final = 10**6
 
 
@@ -60,6 +63,20 @@ def cases_of(
     }
     wanted = [check for check in CHECKS if not only or check in only]
     return [case for _ in range(repeat) for check in wanted for case in makers[check]()]
+
+
+def dearest(subjects: DrillSubjects, longest: int) -> Mapping[str, int]:
+    """Return the nano-dollars that one request may cost at most, as far as is known, by target and route."""
+    costs = {
+        target.name: (LONGEST_PROMPT * target.prompt_nano + longest * target.completion_nano) // _MILLION
+        for target in subjects.targets
+        if target.prompt_nano is not None and target.completion_nano is not None
+    }
+    routes = {
+        route.name: max((costs.get(name, 0) for name in route.targets), default=0)
+        for route in subjects.routes
+    }
+    return costs | routes
 
 
 def estimate(cases: Sequence[Case], subjects: DrillSubjects) -> Estimate:

@@ -9,6 +9,7 @@ from typing import Protocol
 from shareai_cli.drill.case import Blocked, Case, Skipped, Unmet
 from shareai_cli.drill.outcome import Finding, Report, Verdict
 from shareai_cli.drill.session import Session, SpentError
+from shareai_cli.drill_types import BY_HAND
 from shareai_cli.errors import ShareAIError
 from shareai_cli.types import WallClock
 
@@ -28,7 +29,7 @@ async def run(
     cases: Sequence[Case],
     watcher: Watcher,
     *,
-    cause: str = "command",
+    cause: str = BY_HAND,
     wall_clock: WallClock = time.time,
 ) -> Report:
     """Begin a drill, run every case, and return the report; raises `ShareAIError` where none can begin."""

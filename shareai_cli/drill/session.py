@@ -39,6 +39,8 @@ class Options(Struct, frozen=True):
     deadlines: Deadlines = Deadlines()
     most_nano: int = 50_000_000
     """Nano-dollars that it may spend."""
+    dearest: Mapping[str, int] = {}
+    """Nano-dollars that a request to a route or target may cost, as far as that is known."""
     longest: int = LONGEST_ANSWER
     """Tokens of an answer."""
     row_seconds: float = 15.0
@@ -51,6 +53,7 @@ class Session:
     def __init__(self, admin: DrillAdmin, base_url: str, options: Options) -> None:
         self.options = options
         self.cost_nano = 0
+        self._held_nano = 0
         self.has_unknown_cost = False
         self.asked: list[Asked] = []
         """The requests of the case that is run."""
@@ -63,17 +66,25 @@ class Session:
         )
 
     async def begin(self) -> str:
-        """Begin a drill in the gateway, and return its id."""
-        drill = await self.call(self._admin.begin_drill)
-        self._drills.append(drill)
-        return drill
+        """Begin the drill in the gateway, and return its id."""
+        await self._warm_up()
+        return await self._begin(None)
+
+    async def begin_part(self) -> str:
+        """Begin a part of the drill, whose requests are reported by themselves, and return its id."""
+        return await self._begin(self._drills[0])
+
+    async def end(self, drill: str) -> None:
+        """End a drill or a part, as far as the gateway is still there."""
+        self._drills.remove(drill)
+        with suppress(ShareAIError):
+            await self.call(self._admin.end_drill, drill)
 
     async def close(self) -> None:
-        """End what was begun, as far as the gateway is still there."""
+        """End what was begun."""
         await self._http.aclose()
-        for drill in self._drills:
-            with suppress(ShareAIError):
-                await self.call(self._admin.end_drill, drill)
+        for drill in self._drills[::-1]:
+            await self.end(drill)
 
     @asynccontextmanager
     async def scenario(
@@ -92,7 +103,7 @@ class Session:
         made = await self.call(self._admin.add_scenario, drill, wanted)
         asker = Asker(self._http, self._base_url, made, deadlines.answer + 5)
         try:
-            yield Scene(self, asker, drill, made.number)
+            yield Scene(self, self._admin, asker, drill, made.number)
         finally:
             with suppress(ShareAIError):
                 await self.call(self._admin.drop_scenario, drill, made.number)
@@ -101,41 +112,53 @@ class Session:
         """Return what the accounts report of a drill."""
         return await self.call(self._admin.drill_usage, drill)
 
-    async def explained(self, route: str) -> tuple[str, ...]:
-        """Return the targets of a route that would be asked by a request of a drill, in their order."""
-        body = msgspec.json.encode({"model": route, "messages": [{"role": "user", "content": PROMPT}]})
-        explanation = await self.call(self._admin.explain_route, body)
-        return tuple(one.target for one in explanation.targets if one.place is not None)
+    def limited(self, body: Mapping[str, Any], longest: int | None = None) -> Mapping[str, Any]:
+        """Return a request's body with the most tokens of its answer, under the name that its model knows."""
+        field = self._limit_field.get(str(body["model"]), _OLD_LIMIT)
+        return {**body, field: longest or self.options.longest}
 
-    async def troubles(self, drill: str, scenario: int) -> Sequence[Trouble]:
-        """Return what is left alone in a scenario."""
-        return await self.call(self._admin.scenario_troubles, drill, scenario)
+    async def take(
+        self, asker: Asker, body: Mapping[str, Any], *, longest: int | None, anew: bool, costs: bool
+    ) -> Asked:
+        """Send a request, and return it with its row.
 
-    async def take(self, asker: Asker, body: Mapping[str, Any], *, anew: bool) -> Asked:
-        """Send a request, unless enough was spent, and return it with its row; raises `SpentError`."""
-        if self.cost_nano > self.options.most_nano:
+        Raises `SpentError` where it may cost more than is left, unless it `costs` nothing anyway.
+        """
+        worst = self.options.dearest.get(str(body["model"]), 0) if costs else 0
+        if self.cost_nano + self._held_nano + worst > self.options.most_nano:
             raise SpentError
-        asked = await self._adapted(asker, body, anew=anew)
-        asked = replace(asked, row=await self._row(asked.request_id))
-        self.asked.append(asked)
-        if asked.row is not None:
-            self.cost_nano += asked.row.cost_nano or 0
-            self.has_unknown_cost = self.has_unknown_cost or asked.row.cost_nano is None
+        self._held_nano += worst
+        try:
+            asked = await self._ask(asker, self.limited(body, longest), anew=anew, costs=costs)
+            if asked.status == 400 and asked.model not in self._limit_field and _NEW_LIMIT in asked.error:
+                self._limit_field[asked.model] = _NEW_LIMIT
+                asked = await self._ask(asker, self.limited(body, longest), anew=anew, costs=costs)
+        finally:
+            self._held_nano -= worst
         return asked
 
     async def call(self, what: Callable[..., Answer], *arguments: object) -> Answer:
         """Ask the admin interface something, in a thread: it waits."""
         return await asyncio.to_thread(what, *arguments)
 
-    async def _adapted(self, asker: Asker, body: Mapping[str, Any], *, anew: bool) -> Asked:
-        """Ask, once more where a model takes the length of its answer under another name."""
-        model = str(body["model"])
-        field = self._limit_field.get(model, _OLD_LIMIT)
-        asked = await asker.ask({**body, field: self.options.longest}, anew=anew)
-        if asked.status == 400 and field == _OLD_LIMIT and _NEW_LIMIT in asked.error:
-            self._limit_field[model] = _NEW_LIMIT
-            self.asked.append(asked)
-            return await asker.ask({**body, _NEW_LIMIT: self.options.longest}, anew=anew)
+    async def _warm_up(self) -> None:
+        """Ask something that nobody measures: the first request of a client takes the longest."""
+        with suppress(httpx.HTTPError):
+            await self._http.get(f"{self._base_url.removesuffix('/v1')}/healthz")
+
+    async def _begin(self, part_of: str | None) -> str:
+        drill = await self.call(self._admin.begin_drill, part_of)
+        self._drills.append(drill)
+        return drill
+
+    async def _ask(self, asker: Asker, body: Mapping[str, Any], *, anew: bool, costs: bool) -> Asked:
+        """Send a request, and take down what came of it, what it cost included."""
+        asked = await asker.ask(body, anew=anew)
+        asked = replace(asked, row=await self._row(asked.request_id))
+        self.asked.append(asked)
+        if asked.row is not None and costs:
+            self.cost_nano += asked.row.cost_nano or 0
+            self.has_unknown_cost = self.has_unknown_cost or asked.row.cost_nano is None
         return asked
 
     async def _row(self, request: str) -> RequestRow | None:
@@ -154,22 +177,46 @@ class Session:
 class Scene:
     """Asks within one scenario."""
 
-    def __init__(self, session: Session, asker: Asker, drill: str, number: int) -> None:
+    def __init__(self, session: Session, admin: DrillAdmin, asker: Asker, drill: str, number: int) -> None:
         self._session = session
+        self._admin = admin
         self._asker = asker
         self._drill = drill
         self._number = number
 
     async def ask(
-        self, model: str, *, streamed: bool = False, prompt: str = PROMPT, anew: bool = False, **more: Any
+        self,
+        model: str,
+        *,
+        streamed: bool = False,
+        prompt: str = PROMPT,
+        longest: int | None = None,
+        anew: bool = False,
+        costs: bool = True,
     ) -> Asked:
-        """Ask something short, `anew` taking nothing that was kept; raises `SpentError`."""
-        body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}], **more}
+        """Ask something short, `anew` taking nothing that was kept; raises `SpentError`.
+
+        What is made to fail wherever it goes `costs` nothing, whatever the accounts take it for.
+        """
+        body = _body(model, prompt)
         if streamed:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return await self._session.take(self._asker, body, anew=anew)
+        return await self._session.take(self._asker, body, longest=longest, anew=anew, costs=costs)
 
-    async def troubles(self) -> dict[str, Trouble]:
-        """Return what is left alone in this scenario, by target or provider."""
-        found = await self._session.troubles(self._drill, self._number)
-        return {one.target: one for one in found}
+    async def fail(self, *faults: Fault) -> None:
+        """Let attempts from now on fail so, and no more as they did before."""
+        await self._session.call(self._admin.fail_scenario, self._drill, self._number, faults)
+
+    async def order(self, route: str) -> tuple[str, ...]:
+        """Return the targets that a request to a route would go to, in their order as far as it is known."""
+        body = msgspec.json.encode(self._session.limited(_body(route, PROMPT)))
+        told = await self._session.call(self._admin.explain_scenario, self._drill, self._number, body)
+        return tuple(one.target for one in told.targets if one.place is not None)
+
+    async def troubles(self) -> Sequence[Trouble]:
+        """Return what is left alone in this scenario."""
+        return await self._session.call(self._admin.scenario_troubles, self._drill, self._number)
+
+
+def _body(model: str, prompt: str) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": prompt}]}

@@ -170,7 +170,7 @@ class AdminApi:
         methods: Mapping[str, Page] | None = self._pages.get(path)
         if methods is None:
             methods = self._access.below(path)
-        if methods is None and path.startswith("/drills"):
+        if methods is None and f"{path}/".startswith("/drills/"):
             methods = self._drills.find(path.removeprefix("/drills"))
         if methods is None and path.startswith("/requests/"):
             methods = {"GET": self._get_request}

@@ -10,7 +10,14 @@ from typing import Annotated, TypeVar
 from msgspec import Meta, Struct
 
 from shareai_cli.client import Trouble
-from shareai_cli.drill_types import DrillRecord, DrillSubjects, Scenario, ScenarioWanted
+from shareai_cli.drill_types import (
+    DrillRecord,
+    DrillSubjects,
+    DrillWanted,
+    FaultsWanted,
+    Scenario,
+    ScenarioWanted,
+)
 from shareai_cli.gateway.admin_reading import decode_body, decode_query
 from shareai_cli.gateway.administration import Administration
 from shareai_cli.gateway.drills import Drills
@@ -57,31 +64,35 @@ class DrillPages:
 
     def find(self, path: str) -> Mapping[str, Page] | None:
         """Return the pages of a path below `/drills`, empty for that itself; None where there is none."""
-        match path.split("/")[1:]:
+        match [int(part) if _is_number(part) else part for part in path.split("/")[1:]]:
             case []:
                 return {"POST": self._begin}
             case ["subjects"]:
                 return {"POST": self._subjects}
             case ["history"]:
                 return {"GET": self._history, "POST": self._keep}
-            case [drill]:
+            case [str(drill)]:
                 return {"DELETE": lambda _: self._end(drill)}
-            case [drill, "usage"]:
+            case [str(drill), "usage"]:
                 return {"GET": lambda request: self._usage(request, drill)}
-            case [drill, "scenarios"]:
+            case [str(drill), "scenarios"]:
                 return {"POST": lambda request: self._add(request, drill)}
-            case [drill, "scenarios", number] if number.isascii() and number.isdigit() and len(number) < 10:
+            case [str(drill), "scenarios", int(number)]:
                 return {
-                    "GET": lambda _: self._standings(drill, int(number)),
-                    "DELETE": lambda _: self._drop(drill, int(number)),
+                    "GET": lambda _: self._standings(drill, number),
+                    "DELETE": lambda _: self._drop(drill, number),
                 }
+            case [str(drill), "scenarios", int(number), "faults"]:
+                return {"PUT": lambda request: self._fail(request, drill, number)}
+            case [str(drill), "scenarios", int(number), "explain"]:
+                return {"POST": lambda request: self._drills.explain(drill, number, request.body)}
         return None
 
     async def _subjects(self, request: Request) -> DrillSubjects:
         return await self._drills.subjects(decode_body(request, Named).targets)
 
     async def _begin(self, request: Request) -> Mapping[str, str]:
-        drill = await self._drills.begin()
+        drill = await self._drills.begin(decode_body(request, DrillWanted).part_of)
         await asyncio.to_thread(self._by(request).drill_begun, drill)
         return {"id": drill}
 
@@ -100,6 +111,10 @@ class DrillPages:
         ]
         return {"troubles": troubles}
 
+    async def _fail(self, request: Request, drill: str, number: int) -> Mapping[str, str]:
+        self._drills.fail(drill, number, decode_body(request, FaultsWanted).faults)
+        return {"id": drill}
+
     async def _drop(self, drill: str, number: int) -> Mapping[str, str]:
         await self._drills.drop(drill, number)
         return {"id": drill}
@@ -116,3 +131,7 @@ class DrillPages:
         record = decode_body(request, DrillRecord)
         self._kept(await asyncio.to_thread(self._by(request).keep_drill, record))
         return {"id": record.id}
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10

@@ -44,6 +44,7 @@ def test_drills_are_read_and_described() -> None:
         ('[drills.x]\nevery = "6h"\nroutes = ["chta"]', "Did you mean chat?"),
         ('[drills.x]\nevery = "6h"\nmax_cost = -1', "max_cost"),
         ('[drills.x]\nevery = "6h"\nevry = 1', "unknown key"),
+        ('[drills.command]\nevery = "6h"', "started by hand"),
         ('[drills."x y"]\nevery = "6h"', "a drill's name has letters"),
     ],
 )  # fmt: skip

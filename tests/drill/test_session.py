@@ -8,6 +8,7 @@ from shareai_cli.drill.outcome import Verdict
 from shareai_cli.drill.plan import cases_of, estimate
 from shareai_cli.drill.session import Options
 from shareai_cli.drill_types import CheckName, DrillRoute, DrillSubjects, DrillTarget
+from shareai_cli.gateway.drills.drills import MOST_DRILLS
 from tests.support.behaviours import Behaviour, Received, chat, raw, silence, status
 from tests.support.drilled import HASTY, Drilled, FlatPrices, not_passed
 from tests.support.upstream import FaultUpstream
@@ -21,6 +22,32 @@ async def test_a_drill_stops_where_it_has_spent_what_it_may(tmp_path: Path) -> N
     assert verdicts == [Verdict.PASSED, Verdict.PASSED, Verdict.BLOCKED, Verdict.BLOCKED]
     assert (report.verdict, report.cost_nano, len(a.completions)) == ("partly", 42_000, 2)
     assert report.findings[-1].look_at == "--max-cost"
+
+
+async def test_nothing_is_sent_that_may_cost_more_than_is_left(tmp_path: Path) -> None:
+    """Requests at the same time together, too; what is made to fail wherever it goes costs nothing."""
+    most = dict.fromkeys(("chat", "a/m"), 100_000)
+    async with FaultUpstream() as a, Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}) as drilled:
+        options = Options(HASTY, most_nano=150_000, dearest=most, row_seconds=1.0)
+        answers = await drilled.drill("answers", options=options)
+        asked = len(a.completions)
+        limits = await drilled.drill("limits", options=options)
+    assert (answers.cost_nano, asked) == (63_000, 3)
+    assert answers.findings[-1].verdict is Verdict.BLOCKED
+    verdicts = {one.case: one.verdict for one in limits.findings}
+    assert verdicts["a burst"] is Verdict.BLOCKED
+    assert verdicts["requests at once"] is verdicts["a budget that is spent"] is Verdict.PASSED
+    assert limits.cost_nano <= 21_000
+    assert len(a.completions) - asked <= 1
+
+
+async def test_it_can_be_run_many_times_over(tmp_path: Path) -> None:
+    """The gateway keeps nothing of a part of it that is over."""
+    async with FaultUpstream() as a, Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}) as drilled:
+        report = await drilled.drill("cost", repeat=MOST_DRILLS + 1)
+        assert not drilled.gateway.drills.are_on
+    assert not_passed(report) == []
+    assert len(report.findings) == 2 * (MOST_DRILLS + 1)
 
 
 async def test_models_that_name_the_length_of_their_answer_otherwise_are_asked_so(tmp_path: Path) -> None:
@@ -37,7 +64,7 @@ async def test_models_that_name_the_length_of_their_answer_otherwise_are_asked_s
         FaultUpstream(default=answer) as a,
         Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}) as drilled,
     ):
-        report = await drilled.drill("answers")
+        report = await drilled.drill("cost", "answers")
     assert not_passed(report) == []
     refused = [one for one in a.completions if "max_tokens" in one.json]
     assert len(refused) == 2  # the route's name and the target's

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from msgspec import msgpack
 from msgspec.structs import astuple, replace
@@ -20,6 +22,7 @@ from shareai_cli.ledger import (
     recent,
     usage_report,
 )
+from shareai_cli.ledger.drill_changes import compare
 from shareai_cli.ledger.drills import MOST
 from shareai_cli.ledger.frames import decode_closed, decode_opened, frame
 from shareai_cli.ledger.journal import file_of
@@ -129,6 +132,53 @@ def test_drills_that_were_run_are_kept_the_newest_first(paths: Paths) -> None:
     ledger.close()
     assert len(list_drills(paths, MOST + 10)) == MOST
     assert list_drills(paths, MOST)[-1] == a_drill(3)
+
+
+def found(number: int, cause: str, **verdicts: str) -> DrillRecord:
+    """Return a drill whose cases, by their names, ended so."""
+    findings = [
+        {"check": "answers", "subject": "chat", "case": case.rstrip("_"), "verdict": verdict}
+        for case, verdict in verdicts.items()
+    ]
+    failed = "failed" in verdicts.values()
+    return replace(
+        a_drill(number),
+        cause=cause,
+        verdict="failed" if failed else "passed",
+        report=json.dumps({"findings": findings}),
+    )
+
+
+def test_a_schedule_is_compared_with_itself_and_what_a_person_starts_with_all() -> None:
+    """Only of a schedule's drills somebody has to be told, whatever a person has seen meanwhile."""
+    records = [
+        found(1, "nightly", a="passed", b="passed"),
+        found(2, "command", a="failed", b="failed"),
+        found(3, "nightly", a="failed", b="passed"),
+        found(4, "nightly", a="failed", b="failed"),
+        found(5, "nightly", a="failed", b="failed"),
+        found(6, "command", a="passed"),
+        found(7, "hourly", a="failed"),
+    ]
+    told = {one.record.id: one for one in compare(records[::-1])}
+    entries = [told[drill_id(number)] for number in range(1, 8)]
+    assert [one.is_news for one in entries] == [False, False, True, True, False, False, True]
+    assert [one.changes for one in entries] == [
+        (),
+        ("answers chat, a: passed -> failed", "answers chat, b: passed -> failed"),
+        ("answers chat, a: passed -> failed",),
+        ("answers chat, b: passed -> failed",),
+        (),
+        ("answers chat, a: failed -> passed",),
+        (),
+    ]
+
+
+def test_a_case_that_was_run_several_times_is_worth_its_worst() -> None:
+    """One that fails now and then has not passed."""
+    former, latter = found(1, "nightly", a="passed"), found(2, "nightly", a="failed", a_="passed")
+    entry, _ = compare([latter, former])
+    assert entry.changes == ("answers chat, a: passed -> failed",)
 
 
 def test_what_is_no_drill_is_not_kept(paths: Paths) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -130,12 +131,14 @@ class Drilled:
             routes={
                 name: targets
                 if isinstance(targets, RouteSettings)
-                else RouteSettings(name, cast(Any, strategy), tuple(map(_route_target, targets)), cache=cache)
+                else RouteSettings(name, cast(Any, strategy), tuple(map(route_target, targets)), cache=cache)
                 for name, targets in routes.items()
             },
         )
 
     async def __aenter__(self) -> Drilled:
+        # The drill's threads wait here for the gateway's, which in truth are another process's.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64))
         self.ledger = ledger = await asyncio.to_thread(Ledger.open, self._paths, lambda: self._prices)
         self._deadlines = Deadlines()
         self.make_pool = pool_factory(self._deadlines, None, time.monotonic)
@@ -190,12 +193,12 @@ class Drilled:
     async def _take_up_keys(self) -> None:
         self.gateway.replace_keys(self.ledger.store.active_keys())
 
-    async def drill(self, *only: CheckName, options: Options | None = None) -> Report:
+    async def drill(self, *only: CheckName, options: Options | None = None, repeat: int = 1) -> Report:
         """Run the cases of some checks, or of all."""
         session = Session(self.admin, self.base_url, options or Options(HASTY, row_seconds=1.0))
         try:
             subjects = await asyncio.to_thread(self.admin.drill_subjects)
-            return await run(session, cases_of(subjects, only, FlatPrices()), Silent())
+            return await run(session, cases_of(subjects, only, FlatPrices(), repeat), Silent())
         finally:
             await session.close()
 
@@ -223,6 +226,7 @@ def failed_cases(report: Report) -> set[str]:
     return {one.case for one in report.findings if one.verdict is Verdict.FAILED}
 
 
-def _route_target(text: str) -> RouteTarget:
+def route_target(text: str) -> RouteTarget:
+    """Return the target of the name `provider/model`."""
     provider, _, model = text.partition("/")
     return RouteTarget(Target(provider, model))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shareai_cli.catalog.prices import PriceBook
 from shareai_cli.cli.asking import can_ask, confirm
@@ -23,7 +24,7 @@ from shareai_cli.cli.smoke_test.show import show
 from shareai_cli.client import HttpAdmin, find_gateway
 from shareai_cli.drill.case import Case
 from shareai_cli.drill.outcome import Report
-from shareai_cli.drill.plan import Estimate, cases_of, chosen, estimate
+from shareai_cli.drill.plan import Estimate, cases_of, chosen, dearest, estimate
 from shareai_cli.drill.report import as_fields
 from shareai_cli.drill.run import run as run_cases
 from shareai_cli.drill.session import LONGEST_ANSWER, Options, Session
@@ -34,6 +35,9 @@ from shareai_cli.paths import HOME_VARIABLE
 
 SIMULATED_ANSWER = 24
 """Tokens of the demo model's answers, in a simulation."""
+
+SIMULATED_DEADLINES = Deadlines(silence=0.3)
+"""Who is simulated is quick."""
 
 
 class Wanted(Struct, frozen=True):
@@ -81,14 +85,13 @@ async def _drill(run: Invocation, wanted: Wanted, *, shows: bool) -> Report:
                 hint="'shareai route add' makes a route, --target PROVIDER/MODEL drills a target, and "
                 "--simulate shows all of it with simulated providers.",
             )
-        _agree(run, wanted, estimate(cases, subjects))
+        longest = SIMULATED_ANSWER if wanted.simulate else LONGEST_ANSWER
+        most = dearest(subjects, longest)
+        _agree(run, wanted, estimate(cases, subjects), max(most.values(), default=0))
         if is_started and not wanted.simulate:
             note("No gateway was running: one was started for this smoke test.")
-        options = Options(
-            Deadlines(answer=wanted.seconds),
-            wanted.most_nano,
-            SIMULATED_ANSWER if wanted.simulate else LONGEST_ANSWER,
-        )
+        deadlines = SIMULATED_DEADLINES if wanted.simulate else Deadlines()
+        options = Options(replace(deadlines, answer=wanted.seconds), wanted.most_nano, most, longest)
         session = Session(admin, f"{address.address}/v1", options)
         closing.push_async_callback(session.close)
         report = await _run(session, cases, wanted.cause, shows=shows)
@@ -104,8 +107,11 @@ async def _run(session: Session, cases: Sequence[Case], cause: str, *, shows: bo
     return await run_cases(session, cases, PlainWatcher(), cause=cause)
 
 
-def _agree(run: Invocation, wanted: Wanted, expected: Estimate) -> None:
-    """Return where what it will spend is agreed to; raises `UsageError`, `typer.Abort` or `typer.Exit`."""
+def _agree(run: Invocation, wanted: Wanted, expected: Estimate, dearest_nano: int) -> None:
+    """Return where what it will spend is agreed to; raises `UsageError`, `typer.Abort` or `typer.Exit`.
+
+    `dearest_nano` is what one request may cost: a drill sends none that its cap may not pay for.
+    """
     if expected.is_free or wanted.simulate:
         return
     import typer
@@ -113,11 +119,16 @@ def _agree(run: Invocation, wanted: Wanted, expected: Estimate) -> None:
     about = f"about {expected.nano / 1e9:.4f} USD"
     if expected.unpriced:
         about += f", and what {expected.unpriced} of its requests cost whose price is unknown"
+    told = f"more than --max-cost allows ({wanted.most_nano / 1e9:g} USD)."
     if expected.nano > wanted.most_nano:
         raise UsageError(
-            f"{expected.requests} requests would cost {about}: more than --max-cost allows "
-            f"({wanted.most_nano / 1e9:g} USD).",
+            f"{expected.requests} requests would cost {about}: {told}",
             hint="A larger --max-cost, or fewer with --only, --route and --target.",
+        )
+    if dearest_nano > wanted.most_nano:
+        raise UsageError(
+            f"One request may cost up to {dearest_nano / 1e9:.4f} USD, where a model thinks for long: {told}",
+            hint="A larger --max-cost, or cheaper targets with --route and --target.",
         )
     note(
         f"{expected.requests} requests are sent to targets, for {about}; at most {wanted.most_nano / 1e9:g}."

@@ -35,7 +35,7 @@ _COLOURS = {Verdict.FAILED: "red", Verdict.BLOCKED: "yellow"}
 def show(report: Report, *, is_kept: bool) -> None:
     """Print the table of cases, the failovers, the targets side by side, and what did not pass."""
     print_table(
-        ("CHECK", "SUBJECT", "CASE", "RESULT", "FIRST", "TIME", "TOKENS", "TOKENS/S", "USD"),
+        ("CHECK", "SUBJECT", "CASE", "RESULT", "HTTP", "FIRST", "TIME", "TOKENS", "TOKENS/S", "USD"),
         [_row(one) for one in report.findings],
     )
     _print_failovers(report.findings)
@@ -54,6 +54,7 @@ def _row(finding: Finding) -> tuple[object, ...]:
         finding.subject,
         finding.case,
         RESULTS[finding.verdict],
+        (asked.status or "-") if asked is not None else "-",
         milliseconds(asked.first_seconds) if asked is not None else "-",
         milliseconds(asked.seconds) if asked is not None else "-",
         _tokens(asked) if asked is not None else "-",
@@ -104,15 +105,22 @@ def _short(text: str) -> str:
 
 
 def _print_rest(findings: Iterable[Finding]) -> None:
-    """Print what did not pass, and why."""
+    """Print what did not pass, and why; what does not apply in one line for each reason."""
+    skipped: dict[str, list[str]] = {}
     for one in findings:
-        if one.verdict is Verdict.PASSED:
-            continue
-        head = f"{RESULTS[one.verdict]}: {one.check}, {one.subject}, {one.case}"
+        head = f"{one.check}, {one.subject}, {one.case}"
+        if one.verdict is Verdict.SKIPPED:
+            skipped.setdefault(one.happened, []).append(head)
+        elif one.verdict is not Verdict.PASSED:
+            print_line()
+            said = printable(f"{RESULTS[one.verdict]}: {head}")
+            sys.stdout.write(f"{_coloured(said, one.verdict)}\n")
+            for word, text in failure(one):
+                print_line(f"  {word}: {as_called(text)}")
+    if skipped:
         print_line()
-        sys.stdout.write(f"{_coloured(printable(head), one.verdict)}\n")
-        for word, text in failure(one):
-            print_line(f"  {word}: {as_called(text)}")
+    for reason, heads in skipped.items():
+        print_line(f"{RESULTS[Verdict.SKIPPED]}: {'; '.join(heads)}: {as_called(reason)}")
 
 
 def _coloured(text: str, verdict: Verdict) -> str:

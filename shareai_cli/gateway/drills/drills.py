@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from shareai_cli.config import Egress
-from shareai_cli.drill_types import DRILL_HEADER, DrillSubjects, Scenario, ScenarioWanted
+from shareai_cli.drill_types import DRILL_HEADER, DrillSubjects, Fault, Scenario, ScenarioWanted
 from shareai_cli.errors import Overloaded, UsageError
 from shareai_cli.gateway.drills.failing import FailingProvider
 from shareai_cli.gateway.drills.scenario import ScenarioPath, Surroundings
@@ -18,16 +18,19 @@ from shareai_cli.gateway.drills.tokens import Claim, Tokens
 from shareai_cli.gateway.health import Standing
 from shareai_cli.ledger import drill_id, parse_drill_id
 from shareai_cli.secrets import digest, new_client_key
-from shareai_cli.types import Clock
+from shareai_cli.types import Clock, RouteExplanation
 from shareai_cli.wire.client import Origin, Pool
 from shareai_cli.wire.message import Request
 
-MOST_DRILLS: Final = 4
+MOST_DRILLS: Final = 8
+"""At a time, parts of drills among them."""
 MOST_SCENARIOS: Final = 256
 """Of one drill at a time."""
 
 LASTING: Final = 300.0
 """Seconds that a token is valid, and that a drill of which no scenario is asked for lasts."""
+IN_A_ROW: Final = 10
+"""Answers that may follow one another within a scenario: its token lasts so long where they may be slow."""
 
 EVERY: Final = 0.1
 """Seconds between two looks at what is due."""
@@ -64,9 +67,13 @@ class Drills:
         """Return what can be drilled, and further targets of the providers that there are; `UsageError`."""
         return await asyncio.to_thread(subjects_of, self._around(), further)
 
-    async def begin(self) -> str:
-        """Begin a drill and return its id; raises `Overloaded` where there are too many."""
+    async def begin(self, part_of: str | None = None) -> str:
+        """Begin a drill, or a part of one, and return its id.
+
+        Raises `Overloaded` where there are too many, `UsageError` where there is none of which it is a part.
+        """
         async with self._lock:
+            whole = self._find(part_of) if part_of is not None else None
             if len(self._drills) >= MOST_DRILLS:
                 raise Overloaded("As many drills are run as can be at a time.", retry_after=LASTING)
             around = self._around()
@@ -76,7 +83,7 @@ class Drills:
                 self._failing = failing
                 self._task = asyncio.get_running_loop().create_task(self._work())
             number = around.ids.next()
-            self._drills[number] = _Drill(number, self._clock() + LASTING)
+            self._drills[number] = _Drill(number, self._clock() + LASTING, whole)
             self._changed()
             return drill_id(number)
 
@@ -92,8 +99,17 @@ class Drills:
         path = await asyncio.to_thread(
             ScenarioPath, found.number, wanted, digest(key.encode("ascii")), around, failing
         )
-        number = found.keep(path, self._clock() + LASTING)
-        return Scenario(number, self._tokens.sign(Claim(found.number, number), LASTING), key, LASTING)
+        lasting = max(LASTING, IN_A_ROW * wanted.deadlines.answer)
+        number = found.keep(path, self._clock() + lasting)
+        return Scenario(number, self._tokens.sign(Claim(found.number, number), lasting), key, lasting)
+
+    def fail(self, drill: str, scenario: int, faults: Sequence[Fault]) -> None:
+        """Give a scenario other faults; raises `UsageError`."""
+        self._scenario(drill, scenario).fail(faults)
+
+    async def explain(self, drill: str, scenario: int, body: bytes) -> RouteExplanation:
+        """Tell what would become of a request of a scenario's; `UsageError`, `UnknownModel`."""
+        return await self._scenario(drill, scenario).explain(body)
 
     def standings(self, drill: str, scenario: int) -> Sequence[tuple[str, str, Standing]]:
         """List what does not simply serve in a scenario: target, key, and how it stands; `UsageError`."""
@@ -175,11 +191,13 @@ class Drills:
 class _Drill:
     """One drill and its scenarios."""
 
-    __slots__ = ("_last", "number", "scenarios", "until")
+    __slots__ = ("_last", "_whole", "number", "scenarios", "until")
 
-    def __init__(self, number: int, until: float) -> None:
+    def __init__(self, number: int, until: float, whole: _Drill | None) -> None:
+        """`whole` is what it is a part of."""
         self.number = number
         self.until = until
+        self._whole = whole
         self.scenarios: dict[int, ScenarioPath] = {}
         self._last = 0
 
@@ -187,7 +205,9 @@ class _Drill:
         """Take a scenario in, and return its number."""
         self._last += 1
         self.scenarios[self._last] = path
-        self.until = until
+        for drill in (self, self._whole):
+            if drill is not None:
+                drill.until = max(drill.until, until)
         return self._last
 
 

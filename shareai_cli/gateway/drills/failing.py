@@ -12,14 +12,11 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from shareai_cli.config import Egress
-from shareai_cli.drill_types import FaultKind
+from shareai_cli.drill_types import RETRY_AFTER, FaultKind
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.wire.client import Origin, Pool, Reply, Timeouts
 
 LOOPBACK: Final = "127.0.0.1"
-
-RETRY_AFTER: Final = 1
-"""Seconds that a provider says to wait which is made to answer 429."""
 
 _LONGEST_HEAD: Final = 4096
 _MOST_CONNECTIONS: Final = 256

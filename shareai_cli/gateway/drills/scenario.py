@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shareai_cli.config import Settings
 from shareai_cli.config.limits import read_limits
-from shareai_cli.drill_types import ScenarioWanted
+from shareai_cli.drill_types import Fault, ScenarioWanted
 from shareai_cli.gateway.auth import Keys
 from shareai_cli.gateway.current import Current
 from shareai_cli.gateway.drills.failing import FailingProvider
@@ -25,9 +25,10 @@ from shareai_cli.gateway.path import Makers, compose
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.gateway.probe import Prober
 from shareai_cli.gateway.record import Recorder
+from shareai_cli.gateway.route_explainer import RouteExplainer
 from shareai_cli.gateway.strategies.candidates import Facts
 from shareai_cli.ledger import NO_PAST_USE, Closed, Ledger, Opened, PastUse, RequestIds, UseQuestion
-from shareai_cli.types import Caller, Clock, Subject, Target, WallClock
+from shareai_cli.types import Caller, Clock, RouteExplanation, Subject, Target, WallClock
 from shareai_cli.wire.message import Request
 
 CALLER = Caller(0, "drill", "drill")
@@ -81,7 +82,10 @@ class MarkedLedger:
 
 
 class ScenarioPath:
-    """A composed path with its own failover, limits and cache; made in a thread, as strategies take long."""
+    """A composed path with its own failover, limits and cache; made in a thread, as strategies take long.
+
+    It hedges nowhere: a second target that is asked beside the first would hide how the first one fails.
+    """
 
     def __init__(
         self,
@@ -109,7 +113,7 @@ class ScenarioPath:
             orders=around.orders,
         )
         self.prober = Prober(health, lambda name: self._current.endpoints.find(name))
-        upstream = DrillUpstream(wanted.faults, wanted.deadlines, failing, clock, around.wall_clock)
+        self._upstream = DrillUpstream(wanted.faults, wanted.deadlines, failing, clock, around.wall_clock)
         self._cache = around.makers.cache(around.ledger.salt, wall_clock=around.wall_clock)
         self._cache.take_up(routes)
         ledger = MarkedLedger(around.ledger, drill)
@@ -123,7 +127,7 @@ class ScenarioPath:
             limiter,
             Attempts(limiter, ledger.costs),
             self._cache,
-            around.makers.failover(self._current, upstream, health, clock),
+            around.makers.failover(self._current, self._upstream, health, clock),
         )
         self._ids, self._clock = around.ids, clock
 
@@ -131,6 +135,14 @@ class ScenarioPath:
         """Answer one request of the scenario's."""
         ids = self._ids
         return self._path(Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock()))
+
+    def fail(self, faults: Sequence[Fault]) -> None:
+        """Let attempts from now on fail so."""
+        self._upstream.fail(faults)
+
+    async def explain(self, body: bytes) -> RouteExplanation:
+        """Tell what would become of a request of the scenario's; `UnknownModel`, `MalformedRequest`."""
+        return await RouteExplainer(self._current, self._clock).explain(body)
 
     def standings(self) -> Sequence[tuple[str, str, Standing]]:
         """List what does not simply serve: target, key, and how it stands; a target may have to be probed."""

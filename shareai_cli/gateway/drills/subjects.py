@@ -8,6 +8,7 @@ from shareai_cli.catalog.listing import UNKNOWN
 from shareai_cli.drill_types import DrillRoute, DrillSubjects, DrillTarget
 from shareai_cli.errors import UsageError
 from shareai_cli.gateway.drills.scenario import Surroundings
+from shareai_cli.gateway.endpoints import NODE_LIMITS
 from shareai_cli.gateway.strategies.candidates import NoFacts
 from shareai_cli.nearest import nearest
 from shareai_cli.types import LONGEST_MODEL, NODE, Target
@@ -50,11 +51,19 @@ def _parse(name: str, providers: Collection[str]) -> Target:
 
 
 def _target(target: Target, around: Surroundings) -> DrillTarget:
-    price_as, keys = NODE, _NO_KEYS
+    price_as, keys, limits = NODE, _NO_KEYS, NODE_LIMITS
     if target.provider != NODE and (endpoint := around.endpoints.find(target.provider)) is not None:
-        price_as, keys = endpoint.price_as, endpoint.fingerprints()
+        price_as, keys, limits = endpoint.price_as, endpoint.fingerprints(), endpoint.limits
     price = (around.facts or NoFacts()).look_up(price_as, target.model, UNKNOWN).price
-    return DrillTarget(target.name, tuple(keys), price_as, price.prompt_nano, price.completion_nano)
+    return DrillTarget(
+        target.name,
+        tuple(keys),
+        price_as,
+        price.prompt_nano,
+        price.completion_nano,
+        min(limits.head, limits.total),
+        limits.total,
+    )
 
 
 _NO_KEYS: Sequence[str] = ("",)

@@ -28,9 +28,13 @@ class DrillUpstream(Upstream):
         wall_clock: WallClock,
     ) -> None:
         super().__init__(clock, wall_clock)
-        self._faults = [_Faulty(fault) for fault in faults]
+        self.fail(faults)
         self._deadlines = deadlines
         self._failing = failing
+
+    def fail(self, faults: Sequence[Fault]) -> None:
+        """Let attempts from now on fail so, and no more as they did before."""
+        self._faults = [_Faulty(fault) for fault in faults]
 
     async def attempt(
         self,
