@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shareai_cli.client import DrillAdmin, Trouble
+from shareai_cli.client import DrillAdmin, Trouble, trusting_nobody
 from shareai_cli.drill.asking import Asker
 from shareai_cli.drill.outcome import Asked
 from shareai_cli.drill_types import Deadlines, Fault, ScenarioWanted
@@ -62,7 +62,10 @@ class Session:
         self._limit_field: dict[str, str] = {}
         self._drills: list[str] = []
         self._http = httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, limits=httpx.Limits(max_connections=None)
+            verify=trusting_nobody(),
+            trust_env=False,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=None),
         )
 
     async def begin(self) -> str:

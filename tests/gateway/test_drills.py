@@ -152,7 +152,7 @@ async def test_what_production_holds_against_targets_is_not_read(tmp_path: Path)
     ):
         assert (await drilled.ask()).headers["x-shareai-target"] == "b/m"
         assert not drilled.gateway.health.untroubled
-        assert not_passed(await drilled.drill("answers", "failover")) == []
+        assert not_passed(await drilled.drill("answers")) == []
         again = await drilled.ask(seed=1)
         assert (again.headers["x-shareai-target"], again.headers["x-shareai-attempts"]) == ("b/m", "1")
 

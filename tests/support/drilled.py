@@ -22,7 +22,7 @@ import httpx
 from shareai_cli.catalog.facts import KnownModel
 from shareai_cli.catalog.listing import ModelFacts
 from shareai_cli.catalog.prices import TokenPrice
-from shareai_cli.client import GatewayAddress, HttpAdmin
+from shareai_cli.client import GatewayAddress, HttpAdmin, trusting_nobody
 from shareai_cli.config import (
     CacheSettings,
     ProviderSettings,
@@ -55,7 +55,7 @@ from tests.support.gateway import FakeFleet, provider_key
 from tests.support.upstream import FaultUpstream
 
 TOKEN = "admin-token-of-a-test"
-HASTY = DrillDeadlines(answer=5.0, silence=0.2, ejection=0.2)
+HASTY = DrillDeadlines(answer=5.0, silence=0.2, ejection=0.5)
 
 
 class FlatPrices:
@@ -176,7 +176,9 @@ class Drilled:
         self.base_url = f"{self.origin}/v1"
         self.admin = HttpAdmin(GatewayAddress(self.origin, TOKEN, 0))
         self.key = (await asyncio.to_thread(self.admin.create_key, "laptop")).key
-        self.http = httpx.AsyncClient(base_url=self.origin, trust_env=False, timeout=10)
+        self.http = httpx.AsyncClient(
+            base_url=self.origin, verify=trusting_nobody(), trust_env=False, timeout=10
+        )
         gateway.start()
         return self
 

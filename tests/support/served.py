@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from shareai_cli.client import trusting_nobody
 from shareai_cli.paths import Paths, find_paths
 from tests.support.commands import Outcome, shareai_at
 
@@ -51,6 +52,7 @@ class RunningGateway:
             base_url=self.origin,
             headers={"Authorization": f"Bearer {self.key}"},
             timeout=30,
+            verify=trusting_nobody(),
             trust_env=False,
             limits=httpx.Limits(max_connections=None),
         )
