@@ -30,7 +30,10 @@ class Skipped(Exception):
 
 
 Run = Callable[[Session], Awaitable[str]]
-"""Runs a case and returns a note about it; raises `Unmet`, `Blocked`, `Skipped` or `ShareAIError`."""
+"""Runs a case and returns a note about it, with what nobody may overlook on further lines.
+
+Raises `Unmet`, `Blocked`, `Skipped` or `ShareAIError`.
+"""
 
 
 class Case(Struct, frozen=True):

@@ -228,6 +228,7 @@ async def test_a_gateway_is_started_where_none_runs_and_ends_with_the_command(tm
     [
         (("--only", "answer"), "Did you mean 'answers'?"),
         (("--only", ","), "--only names no check."),
+        (("--html", "/nowhere/report.html"), "There is no folder /nowhere"),
         (("--simulate", "chat"), "--simulate drills a route of its own."),
         (("chta",), "Did you mean 'chat'?"),
         (("--target", "p3/x"), "Did you mean the provider"),

@@ -12,10 +12,10 @@ import pytest
 from msgspec.structs import replace
 
 from shareai_cli.config import CacheSettings, Egress
-from shareai_cli.drill_types import DRILL_HEADER, Fault, Scenario, ScenarioWanted
+from shareai_cli.drill_types import DRILL_HEADER, Deadlines, Fault, Scenario, ScenarioWanted
 from shareai_cli.errors import Overloaded, UsageError
 from shareai_cli.gateway.drills import Drills
-from shareai_cli.gateway.drills.drills import LASTING, MOST_DRILLS, MOST_SCENARIOS
+from shareai_cli.gateway.drills.drills import IN_A_ROW, LASTING, MOST_DRILLS, MOST_SCENARIOS
 from shareai_cli.gateway.drills.failing import FailingPool
 from shareai_cli.gateway.drills.tokens import Claim, Tokens
 from shareai_cli.ledger import drill_id
@@ -79,6 +79,7 @@ async def test_a_clients_key_opens_no_part_of_the_admin_interface_of_drills(tmp_
         for method, path in (
             ("POST", "/drills"), ("POST", "/drills/subjects"), ("POST", f"/drills/{drill}/scenarios"),
             ("DELETE", f"/drills/{drill}"), ("GET", "/drills/history"), ("POST", "/drills/history"),
+            ("PUT", f"/drills/{drill}/scenarios/1/faults"), ("POST", f"/drills/{drill}/scenarios/1/explain"),
         ):  # fmt: skip
             refused = await drilled.http.request(
                 method, f"/admin/v1{path}", headers={"Authorization": f"Bearer {drilled.key}"}, content=b"{}"
@@ -212,6 +213,54 @@ def test_tokens_are_valid_for_a_while() -> None:
     assert Tokens(clock).read(token) is None
     clock.forward(60.0)
     assert tokens.read(token) is None
+
+
+async def test_a_drill_lasts_as_long_as_its_parts(tmp_path: Path) -> None:
+    """Whose requests are reported by themselves; a part of a drill that is over cannot begin."""
+    async with FaultUpstream() as a, Gate({"a": a}, routes={"chat": ["a/m"]}) as gate:
+        drills = gate.gateway.drills
+        whole = await drills.begin()
+        part = await drills.begin(whole)
+        for _ in range(3):
+            gate.pass_time(LASTING - 1)
+            await drills.add(part, ScenarioWanted("chat"))
+        gate.pass_time(LASTING - 1)
+        await asyncio.sleep(0.3)
+        await drills.add(whole, ScenarioWanted("chat"))
+        await drills.end(whole)
+        with pytest.raises(UsageError, match="no drill"):
+            await drills.begin(whole)
+        await drills.end(part)
+        assert not drills.are_on
+
+
+async def test_a_patient_drill_has_tokens_that_last(tmp_path: Path) -> None:
+    """As long as a scenario with slow answers may take."""
+    async with FaultUpstream() as a, Gate({"a": a}, routes={"chat": ["a/m"]}) as gate:
+        drill = await gate.gateway.drills.begin()
+        hasty = await gate.gateway.drills.add(drill, ScenarioWanted(deadlines=Deadlines(answer=5.0)))
+        patient = await gate.gateway.drills.add(drill, ScenarioWanted(deadlines=Deadlines(answer=600.0)))
+    assert (hasty.seconds, patient.seconds) == (LASTING, IN_A_ROW * 600.0)
+
+
+async def test_the_faults_of_a_scenario_can_be_changed(tmp_path: Path) -> None:
+    """What it knows of its targets stays; where a request would go is told by that, not by production's."""
+    question = chat_body("chat")
+    async with FaultUpstream() as a, FaultUpstream() as b, two(tmp_path, a, b) as drilled:
+        drill, scenario = await begun(drilled, ScenarioWanted("chat", (Fault("rate-limited", ("a/m",)),)))
+        assert (await drilled.ask(headers=presenting(scenario))).headers["x-shareai-target"] == "b/m"
+        told = await asyncio.to_thread(drilled.admin.explain_scenario, drill, scenario.number, question)
+        assert [one.target for one in told.targets if one.place is not None] == ["b/m"]
+        told = await asyncio.to_thread(drilled.admin.explain_route, question)
+        assert [one.target for one in told.targets if one.place is not None] == ["a/m", "b/m"]
+        broken = [Fault("error", ("b/m",))]
+        await asyncio.to_thread(drilled.admin.fail_scenario, drill, scenario.number, broken)
+        answer = await drilled.ask(headers=presenting(scenario), seed=1)
+        assert (answer.status_code, a.completions) == (503, [])
+        await asyncio.to_thread(drilled.admin.fail_scenario, drill, scenario.number, [])
+        assert (await drilled.ask(headers=presenting(scenario), seed=2)).status_code == 200
+        with pytest.raises(UsageError, match="no scenario 9"):
+            await asyncio.to_thread(drilled.admin.fail_scenario, drill, 9, [])
 
 
 async def test_a_drill_that_nobody_goes_on_with_ends_by_itself() -> None:

@@ -97,6 +97,7 @@ def smoke_test(
     )
     if simulate and (wanted.routes or wanted.targets):
         raise UsageError("--simulate drills a route of its own.", hint="shareai smoke-test --simulate")
+    _check_folders(junit, html)
     report = drill(run, wanted, shows=not as_json)
     if as_json:
         from shareai_cli.drill.report import as_fields
@@ -123,6 +124,13 @@ def _checks(only: str | None) -> tuple[CheckName, ...]:
     if not named:
         raise UsageError("--only names no check.", hint=f"There are: {', '.join(CHECKS)}.")
     return tuple(check for check in CHECKS if check in named)
+
+
+def _check_folders(*files: Path | None) -> None:
+    """Raise `UsageError` where a file has no folder, before anything is spent on what goes into it."""
+    for file in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UsageError(f"There is no folder {file.absolute().parent} for {file.name}.")
 
 
 def _write_files(report: Report, junit: Path | None, html: Path | None) -> None:

@@ -78,6 +78,8 @@ def _print_failovers(findings: Iterable[Finding]) -> None:
     for one in drawn:
         attempts, head = attempts_of(one), f"{one.subject}, {one.case}"
         print_line(f"  {head:{width}}  {bar(attempts, LINE):{LINE}}  {_lost(attempts):>8}  {chain(attempts)}")
+    for caveat in dict.fromkeys(line for one in drawn for line in one.note.split("\n")[1:]):
+        print_line(f"  {caveat}")
 
 
 def _lost(attempts: Sequence[Attempt]) -> str:

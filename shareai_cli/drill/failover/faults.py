@@ -88,7 +88,7 @@ async def first_fails(kind: FaultKind, streamed: bool, drilled: DrilledRoute, se
         most = session.options.deadlines.silence + PATIENCE
         late = f"{failing(attempts):.1f} s"
         expect(failing(attempts) < most * len(attempts), f"given up within {most:.1f} s", late, asked)
-        note += _patience(drilled, first, streamed=streamed)
+        note += _caveat(drilled, first, streamed=streamed)
     return note
 
 
@@ -146,7 +146,10 @@ def _check_taken_over(drilled: DrilledRoute, expected: Sequence[str], asked: Ask
         expect(list(order) == [first, *others][: len(order)], f"{others[0]} is next", in_words(asked), asked)
 
 
-def _patience(drilled: DrilledRoute, target: str, *, streamed: bool) -> str:
-    """Say how long a silent target is given where no drill hurries."""
+def _caveat(drilled: DrilledRoute, target: str, *, streamed: bool) -> str:
+    """Say in a line of its own how long a silent target is given where no drill hurries."""
     seconds = drilled.patience(target, streamed=streamed)
-    return f", by the drill's own limit: otherwise, {target} is given {seconds:g} s" if seconds else ""
+    if not seconds:
+        return ""
+    what = "the first byte of a stream" if streamed else "a whole reply"
+    return f"\nThe limit was the drill's own: for {what}, {target} is given {seconds:g} s otherwise."

@@ -55,21 +55,32 @@ def _verdict(report: Report) -> str:
 
 
 def _table(findings: Iterable[Finding]) -> Iterator[str]:
-    yield "<table><tr><th>Subject</th><th>Case</th><th>Result</th><th>First</th><th>Time</th><th></th></tr>"
+    headings = ("Subject", "Case", "Result", "HTTP", "First", "Time", "Tokens", "Tokens/s", "USD", "")
+    yield f"<table><tr>{''.join(f'<th>{one}</th>' for one in headings)}</tr>"
     for one in findings:
-        asked = one.asked[0] if one.asked else None
+        numbers = _numbers(one.asked[0]) if one.asked else ["-"] * 6
+        cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
         yield (
             f"<tr><td>{escape(one.subject)}</td><td>{escape(one.case)}</td>"
-            f'<td class="{one.verdict}">{RESULTS[one.verdict]}</td>'
-            f'<td class="number">{milliseconds(asked.first_seconds if asked else None)}</td>'
-            f'<td class="number">{milliseconds(asked.seconds if asked else None)}</td>'
-            f"<td>{_more(one)}</td></tr>"
+            f'<td class="{one.verdict}">{RESULTS[one.verdict]}</td>{cells}<td>{_more(one)}</td></tr>'
         )
     yield "</table>"
 
 
+def _numbers(asked: Asked) -> list[str]:
+    pace = asked.tokens_per_second
+    return [
+        str(asked.status or "-"),
+        milliseconds(asked.first_seconds),
+        milliseconds(asked.seconds),
+        _tokens(asked),
+        "-" if pace is None else f"{pace:,.0f}",
+        money(asked),
+    ]
+
+
 def _more(finding: Finding) -> str:
-    said = [escape(finding.note)] if finding.note else []
+    said = [escape(line) for line in finding.note.splitlines()]
     if finding.verdict is not Verdict.PASSED:
         said += [f"<b>{word}</b>: {escape(text)}" for word, text in failure(finding)]
     if finding.check == "failover" and (attempts := attempts_of(finding)):

@@ -75,7 +75,11 @@ class Drills:
         async with self._lock:
             whole = self._find(part_of) if part_of is not None else None
             if len(self._drills) >= MOST_DRILLS:
-                raise Overloaded("As many drills are run as can be at a time.", retry_after=LASTING)
+                raise Overloaded(
+                    "As many drills are run as can be at a time.",
+                    hint="The same command again later: one whose command was killed ends within minutes.",
+                    retry_after=LASTING,
+                )
             around = self._around()
             if self._failing is None:
                 failing = FailingProvider(around.make_pool)
