@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,8 +18,9 @@ PATH = "/v1/keys"
 class Minter:
     """A running gateway, and a key that may mint."""
 
-    def __init__(self, gateway: RunningGateway, key: str) -> None:
+    def __init__(self, gateway: RunningGateway, name: str, key: str) -> None:
         self.gateway = gateway
+        self.name = name
         self.key = key
 
     async def ask(
@@ -41,35 +40,45 @@ class Minter:
         return (await self.ask("POST", CHAT, key, json=body)).status_code
 
 
-@asynccontextmanager
-async def minting(home: Path) -> AsyncIterator[Minter]:
-    """Run a gateway with a key that may mint."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
+    """Run one gateway for all tests: each has a key of its own that may mint."""
+    home = tmp_path_factory.mktemp("home")
     async with (
         FaultUpstream() as upstream,
         await RunningGateway.start(home, one_route(upstream.base_url), environ=KEYS) as gateway,
     ):
-        options = ("--may-mint", "--allow", "chat", "--allow", "p1/*", "--limit", "requests_per_day=100")
-        made = await gateway.shareai("key", "create", "ci", *options, "--json")
-        yield Minter(gateway, made.json["key"])
+        yield gateway
 
 
-@pytest.fixture
-async def minter(tmp_path: Path) -> AsyncIterator[Minter]:
-    async with minting(tmp_path) as minter:
-        yield minter
+@pytest_asyncio.fixture(loop_scope="module")
+async def minter(gateway: RunningGateway, request: pytest.FixtureRequest) -> Minter:
+    return await minting(gateway, request.node.name)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def mistaken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Minter]:
-    """Run one gateway for all mistakes: none of them leaves anything."""
-    async with minting(tmp_path_factory.mktemp("home")) as minter:
-        yield minter
+async def mistaken(gateway: RunningGateway) -> Minter:
+    """Return one key for all mistakes: none of them leaves anything."""
+    return await minting(gateway, "ci")
 
 
+async def minting(gateway: RunningGateway, name: str) -> Minter:
+    """Make a key that may mint."""
+    options = ("--may-mint", "--allow", "chat", "--allow", "p1/*", "--limit", "requests_per_day=100")
+    made = await gateway.shareai("key", "create", name, *options, "--json")
+    return Minter(gateway, name, made.json["key"])
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_minted_key_is_used_listed_and_ended(minter: Minter) -> None:
     """At once, like one that a person made; and the next one gets the name."""
     made = await minter.mint("a/b c", allow=["chat"], expires="2h", limits={"soft_budget_total": "1usd"})
-    assert (made["object"], made["name"], made["parent"], made["team"]) == ("key", "a/b c", "ci", "default")
+    assert (made["object"], made["name"], made["parent"], made["team"]) == (
+        "key",
+        "a/b c",
+        minter.name,
+        "default",
+    )
     assert (made["allow"], made["limits"], made["may_mint"]) == (
         ["chat"],
         {"soft_budget_total": "1 USD"},
@@ -89,13 +98,14 @@ async def test_a_minted_key_is_used_listed_and_ended(minter: Minter) -> None:
     audit = (await minter.gateway.shareai("audit", "list", "--json")).json["rows"]
     changes = [one for one in audit if one["action"] != "key.refuse"]
     assert [(one["action"], one["actor"], one["origin"]) for one in changes[-3:]] == [
-        ("key.mint", "key/ci", "public API"),
-        ("key.revoke", "key/ci", "public API"),
-        ("key.mint", "key/ci", "public API"),
+        ("key.mint", f"key/{minter.name}", "public API"),
+        ("key.revoke", f"key/{minter.name}", "public API"),
+        ("key.mint", f"key/{minter.name}", "public API"),
     ]
     assert made["key"] not in str(audit)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_minted_key_ends_with_the_one_above(minter: Minter) -> None:
     """Of any depth, also after a restart; and what a person changes above holds below."""
     first = await minter.mint("first", may_mint=True)
@@ -104,7 +114,7 @@ async def test_a_minted_key_ends_with_the_one_above(minter: Minter) -> None:
     assert (shown["parent_name"], shown["may_mint"]) == ("first", False)
     assert "second" in (await minter.gateway.shareai("key", "show", "first")).out
     assert [await minter.status(second["key"], model) for model in ("chat", "p1/m1")] == [200, 200]
-    assert (await minter.gateway.shareai("key", "set", "ci", "--allow", "chat")).code == 0
+    assert (await minter.gateway.shareai("key", "set", minter.name, "--allow", "chat")).code == 0
     assert [await minter.status(second["key"], model) for model in ("chat", "p1/m1")] == [200, 403]
     assert (await minter.gateway.shareai("key", "revoke", "first", "--yes")).code == 0
     assert [await minter.status(one["key"]) for one in (first, second)] == [401, 401]
@@ -152,6 +162,7 @@ async def test_mistakes_are_told(
     assert (await mistaken.ask("GET")).json()["data"] == []
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_key_that_may_not_mint_is_told_how_it_could(minter: Minter) -> None:
     """And one that is none at all is refused as everywhere."""
     gateway = minter.gateway

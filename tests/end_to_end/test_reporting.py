@@ -23,7 +23,10 @@ HOOK = '\n[webhook]\nurl = "{url}/hidden-path"\nsecret = "env:HOOK_SECRET"\n'
 
 
 async def test_refusals_that_matter_are_in_the_audit(tmp_path: Path) -> None:
-    """A key for another model, a key that was revoked, a wrong token, a browser: who, and from where."""
+    """A key for another model, one that may not mint, one that was revoked, a wrong token, a browser.
+
+    Who, and from where.
+    """
     async with (
         FaultUpstream() as upstream,
         await RunningGateway.start(tmp_path, one_route(upstream.base_url), environ=KEYS) as gateway,
@@ -42,6 +45,7 @@ async def test_refusals_that_matter_are_in_the_audit(tmp_path: Path) -> None:
         await gateway.shareai("key", "revoke", "ci", "--yes")
         assert await ask(made.json["key"]) == 401
         assert await ask("sk-shareai-nobody") == 401
+        assert (await gateway.client.post("/v1/keys", json={"name": "mine"})).status_code == 403
         admin = f"{gateway.origin}/admin/v1/status"
         assert (await client.get(admin, headers={"Authorization": "Bearer wrong"})).status_code == 401
         running = find_gateway(find_paths({"SHAREAI_HOME": str(tmp_path)}))
@@ -68,6 +72,7 @@ async def test_refusals_that_matter_are_in_the_audit(tmp_path: Path) -> None:
             ("admin.refuse", "admin API", "unknown", "admin API from 127.0.0.1", "wrong token"),
             ("key.refuse", "ci", "key/ci", "public API from 127.0.0.1", "model_not_allowed"),
             ("key.refuse", "ci", "key/ci", "public API from 127.0.0.1", "revoked"),
+            ("key.refuse", "default", "key/default", "public API from 127.0.0.1", "permission_denied"),
         ]
 
         async def is_told() -> bool:
@@ -128,18 +133,3 @@ async def test_a_soft_budget_is_told_of_once_and_everywhere(tmp_path: Path) -> N
         assert request.json["type"] == "limit.warn"
         assert request.json["data"]["limit"] == "soft_budget_per_month"
         assert gateway.stderr().count("organization has used up its soft_budget_per_month") == 1
-
-
-async def test_a_key_that_may_not_mint_is_in_the_audit(tmp_path: Path) -> None:
-    """As a refusal of that key's."""
-    async with (
-        FaultUpstream() as upstream,
-        await RunningGateway.start(tmp_path, one_route(upstream.base_url), environ=KEYS) as gateway,
-    ):
-        assert (await gateway.client.post("/v1/keys", json={"name": "mine"})).status_code == 403
-
-        async def is_told() -> bool:
-            rows = (await gateway.shareai("audit", "list", "--json")).json["rows"]
-            return [one["subject"] for one in rows if one["action"] == "key.refuse"] == ["default"]
-
-        await eventually(is_told)

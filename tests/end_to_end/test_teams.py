@@ -79,8 +79,15 @@ async def test_teams_and_limits_are_declared_while_a_gateway_runs(tmp_path: Path
 
 
 async def test_the_admin_interface_takes_no_nonsense(tmp_path: Path) -> None:
-    """Bodies of another kind, limits that cannot be and names that nobody has: each a 400 that says what."""
-    async with await RunningGateway.start(tmp_path) as gateway, admin_of(gateway) as admin:
+    """Bodies of another kind, limits that cannot be and names that nobody has: each a 400 that says what.
+
+    A broken limit in the file leaves the former ones: it is told with its line.
+    """
+    config = one_route("http://127.0.0.1:9/v1") + "[limits.organization]\nrequests_per_day = 5\n"
+    async with (
+        await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway,
+        admin_of(gateway) as admin,
+    ):
         for method, path, body, says in (
             ("POST", "/teams", {"name": "dev", "limits": {"requests_per_day": 0}}, "from 1 to"),
             ("POST", "/teams", {"name": "dev", "limits": {"requests_per_day": 1.5}}, "not what"),
@@ -101,15 +108,6 @@ async def test_the_admin_interface_takes_no_nonsense(tmp_path: Path) -> None:
             assert says in answer.json()["error"]["message"], (path, body, answer.text)
         assert [one["name"] for one in (await admin.get("/teams")).json()["teams"]] == ["default"]
         assert [one["name"] for one in (await admin.get("/keys")).json()["keys"]] == ["default"]
-
-
-async def test_a_broken_limit_in_the_file_leaves_the_former_ones(tmp_path: Path) -> None:
-    """As any other mistake there: told with its line, and what was in force stays."""
-    config = one_route("http://127.0.0.1:9/v1") + "[limits.organization]\nrequests_per_day = 5\n"
-    async with (
-        await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway,
-        admin_of(gateway) as admin,
-    ):
         (tmp_path / "config.toml").write_text(config.replace("= 5", "= 0"))
         problem = (await admin.post("/reload", content=b"{}")).json()["problem"]
         assert "requests_per_day: should be from 1" in problem
