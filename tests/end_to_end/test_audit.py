@@ -17,7 +17,7 @@ from shareai_cli.client import find_gateway, system_user
 from shareai_cli.ledger import Store
 from shareai_cli.paths import find_paths
 from shareai_cli.types import GATEWAY
-from tests.support.served import KEYS, RunningGateway, eventually, one_route, run_shareai
+from tests.support.served import KEYS, RunningGateway, eventually, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
 
@@ -28,14 +28,14 @@ def hash_of(row: dict[str, Any]) -> str:
 
 
 async def told(home: Path) -> list[tuple[str, str, str, str]]:
-    rows = (await run_shareai(home, "audit", "list", "--json")).json["rows"]
+    rows = (await shareai_here(home, "audit", "list", "--json")).json["rows"]
     return [(one["action"], one["subject"], one["actor"], one["origin"]) for one in rows]
 
 
 async def test_changes_are_told_with_and_without_a_gateway(tmp_path: Path) -> None:
     """Who made them and from where; the gateway's own first key too."""
     user = system_user()
-    await run_shareai(tmp_path, "key", "create", "early")
+    await shareai_here(tmp_path, "key", "create", "early")
     assert await told(tmp_path) == [("key.create", "early", user, "command")]
     async with FaultUpstream() as upstream:
         (tmp_path / "state" / "first-key").write_text("none")
@@ -61,9 +61,9 @@ async def test_changes_are_told_with_and_without_a_gateway(tmp_path: Path) -> No
             assert {actor for _, _, actor, _ in rows} == {user}
             assert (await gateway.shareai("audit", "verify")).code == 0
     assert len(await told(tmp_path)) == 6
-    await run_shareai(tmp_path, "cache", "clear")
+    await shareai_here(tmp_path, "cache", "clear")
     assert (await told(tmp_path))[-1] == ("cache.clear", "every route", user, "command")
-    assert (await run_shareai(tmp_path, "audit", "verify", "--json")).json["whole"] is True
+    assert (await shareai_here(tmp_path, "audit", "verify", "--json")).json["whole"] is True
 
 
 async def test_the_first_key_is_the_gateways_own(tmp_path: Path) -> None:
@@ -121,18 +121,18 @@ async def test_an_export_is_verified_elsewhere(tmp_path: Path, running: bool) ->
         if not running:
             await gateway.stop()
         for name in ("one", "two words", "three-ü\u2009-\u200b"):
-            await run_shareai(tmp_path, "key", "create", name)
+            await shareai_here(tmp_path, "key", "create", name)
         file = tmp_path / "audit.jsonl"
-        outcome = await run_shareai(tmp_path, "audit", "export", str(file), "--json")
+        outcome = await shareai_here(tmp_path, "audit", "export", str(file), "--json")
         lines = file.read_text()
         rows = [json.loads(line) for line in lines.splitlines()]
         assert outcome.json == {"schema": 1, "file": str(file), "rows": len(rows), "head": rows[-1]["hash"]}
         assert file.stat().st_mode & 0o777 == 0o600
         assert [one["hash"] for one in rows] == [hash_of(one) for one in rows]
         assert [one["previous"] for one in rows] == ["0" * 64, *(one["hash"] for one in rows[:-1])]
-        assert (await run_shareai(tmp_path, "audit", "verify", "--json")).json["head"] == rows[-1]["hash"]
-        assert (await run_shareai(tmp_path, "audit", "export")).out == lines
-        again = await run_shareai(tmp_path, "audit", "export", str(file))
+        assert (await shareai_here(tmp_path, "audit", "verify", "--json")).json["head"] == rows[-1]["hash"]
+        assert (await shareai_here(tmp_path, "audit", "export")).out == lines
+        again = await shareai_here(tmp_path, "audit", "export", str(file))
         assert (again.code, "left as it is" in again.err, file.read_text()) == (2, True, lines)
         await gateway.stop()
 
@@ -145,19 +145,19 @@ async def test_tampering_is_named_and_ends_with_1(tmp_path: Path, running: bool)
         if not running:
             await gateway.stop()
         for name in ("one", "two", "three", "four"):
-            await run_shareai(tmp_path, "key", "create", name)
+            await shareai_here(tmp_path, "key", "create", name)
         with closing(sqlite3.connect(gateway.paths.database)) as connection, connection:
             for change in ("update", "delete"):
                 connection.execute(f"DROP TRIGGER audit_no_{change}")
             connection.execute("UPDATE audit SET actor = x'ff' WHERE id = 2")
             connection.execute("DELETE FROM audit WHERE id IN (3, 4)")
-        verdict = await run_shareai(tmp_path, "audit", "verify")
+        verdict = await shareai_here(tmp_path, "audit", "verify")
         assert verdict.code == 1
         assert [line.partition(":")[0] for line in verdict.out.splitlines()] == ["Row 2", "Rows 3 to 4"]
-        found = await run_shareai(tmp_path, "audit", "verify", "--json")
+        found = await shareai_here(tmp_path, "audit", "verify", "--json")
         assert (found.code, found.json["whole"]) == (1, False)
         assert [(one["first"], one["last"]) for one in found.json["faults"]] == [(2, 2), (3, 4)]
-        assert (await run_shareai(tmp_path, "audit", "list")).code == 0
+        assert (await shareai_here(tmp_path, "audit", "list")).code == 0
         await gateway.stop()
 
 
@@ -169,7 +169,7 @@ async def test_an_export_has_every_row(tmp_path: Path) -> None:
     for number in range(2 * PAGE + 1):
         store.record(GATEWAY, "x", str(number))
     store.close()
-    lines = (await run_shareai(tmp_path, "audit", "export")).out.splitlines()
+    lines = (await shareai_here(tmp_path, "audit", "export")).out.splitlines()
     assert [json.loads(line)["subject"] for line in lines] == [str(number) for number in range(2 * PAGE + 1)]
 
 
@@ -196,11 +196,11 @@ async def test_who_asks_the_admin_api_cannot_write_what_no_name_is(tmp_path: Pat
 
 async def test_lists_say_what_there_is_not(tmp_path: Path) -> None:
     """And what a command line has wrong."""
-    nothing = await run_shareai(tmp_path, "audit", "list")
+    nothing = await shareai_here(tmp_path, "audit", "list")
     assert (nothing.code, nothing.out, nothing.err) == (0, "", "No changes yet.\n")
-    assert "whole: 0 rows" in (await run_shareai(tmp_path, "audit", "verify")).out
-    assert (await run_shareai(tmp_path, "audit", "export")).out == ""
+    assert "whole: 0 rows" in (await shareai_here(tmp_path, "audit", "verify")).out
+    assert (await shareai_here(tmp_path, "audit", "export")).out == ""
     for arguments in (("list", "--since", "x"), ("list", "--limit", "0"), ("export", "--json")):
-        assert (await run_shareai(tmp_path, "audit", *arguments)).code == 2, arguments
-    nowhere = await run_shareai(tmp_path, "audit", "export", str(tmp_path / "none" / "x.jsonl"))
+        assert (await shareai_here(tmp_path, "audit", *arguments)).code == 2, arguments
+    nowhere = await shareai_here(tmp_path, "audit", "export", str(tmp_path / "none" / "x.jsonl"))
     assert (nowhere.code, "cannot be written" in nowhere.err) == (1, True)

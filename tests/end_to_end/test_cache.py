@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.behaviours import stream
-from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, eventually, one_route, run_shareai
+from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, eventually, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
 STORED = '\n[routes.chat.cache]\nage = "1h"\ndisk = "1 MiB"\n'
@@ -35,7 +35,7 @@ async def test_replies_are_kept_shown_and_forgotten(tmp_path: Path) -> None:
             told = await gateway.shareai("explain", answers[1].headers["x-request-id"])
             assert "200: an answer that was kept, from p1/m1" in told.out
             assert "none: nothing was billed" in told.out
-        offline = await run_shareai(tmp_path, "cache", "stats", "--json")
+        offline = await shareai_here(tmp_path, "cache", "stats", "--json")
         assert [(one["stored_replies"], one["hits"]) for one in offline.json["caches"]] == [(2, 0)]
         async with await RunningGateway.start(tmp_path, environ=KEYS) as gateway:
             assert how(await gateway.ask(stream=False)) == "hit"
@@ -44,10 +44,10 @@ async def test_replies_are_kept_shown_and_forgotten(tmp_path: Path) -> None:
             assert how(await gateway.ask(stream=False)) == "miss"
             unknown = await gateway.shareai("cache", "clear", "chatt")
             assert (unknown.code, "Did you mean 'chat'?" in unknown.err) == (2, True)
-        assert (await run_shareai(tmp_path, "cache", "clear")).out == (
+        assert (await shareai_here(tmp_path, "cache", "clear")).out == (
             "Forgotten: 0 replies in memory, 1 reply on the disk.\n"
         )
-        nothing = await run_shareai(tmp_path, "cache", "stats")
+        nothing = await shareai_here(tmp_path, "cache", "stats")
         assert (nothing.out, nothing.err.count("\n")) == ("", 1)
         assert not gateway.paths.replies.exists()
         assert len(upstream.completions) == 3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.behaviours import chat, status, stream
 from tests.support.commands import Outcome, shareai
-from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, eventually, one_route, run_shareai
+from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, eventually, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
 
@@ -18,8 +18,8 @@ async def test_every_attempt_is_told_with_its_reason(tmp_path: Path) -> None:
             request = (await gateway.ask()).headers["x-request-id"]
             running = (await gateway.shareai("explain", request, "--json")).json["request"]
             words = (await gateway.shareai("explain", request)).out
-    assert (await run_shareai(tmp_path, "explain", request, "--json")).json["request"] == running
-    assert (await run_shareai(tmp_path, "explain", "last")).out == words
+    assert (await shareai_here(tmp_path, "explain", request, "--json")).json["request"] == running
+    assert (await shareai_here(tmp_path, "explain", "last")).out == words
     assert (running["id"], running["key"], running["route"]) == (request, "default", "chat")
     assert (running["outcome"], running["status"], running["target"]) == ("ok", 200, "p2/m1")
     assert [(one["target"], one["status"], one["reason"]) for one in running["attempts"]] == [
@@ -68,7 +68,7 @@ async def test_a_request_under_way_is_told_of_and_a_killed_one_too(tmp_path: Pat
             gateway.kill()
             await gateway.process.wait()
         await gateway.client.aclose()
-    words = (await run_shareai(tmp_path, "explain", request)).out
+    words = (await shareai_here(tmp_path, "explain", request)).out
     assert "the gateway was ended before it" in words
     assert "(estimated)" in words
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, one_route, run_shareai
+from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
 
@@ -50,7 +50,7 @@ async def test_a_key_is_rotated_with_and_without_a_gateway(tmp_path: Path, runni
             nonlocal gateway
             if not running:
                 await gateway.stop()
-            outcome = await run_shareai(tmp_path, "key", *arguments, "--json")
+            outcome = await shareai_here(tmp_path, "key", *arguments, "--json")
             assert outcome.code == 0, outcome.err
             if not running:
                 gateway = await RunningGateway.start(tmp_path, environ=KEYS)
@@ -64,7 +64,7 @@ async def test_a_key_is_rotated_with_and_without_a_gateway(tmp_path: Path, runni
         fourth = await change("rotate", "a/b c", "--overlap", "1h")
         await change("revoke", "a/b c", "--yes")
         assert [await ask(gateway, key) for key in (third, fourth)] == [401, 401]
-        rows = (await run_shareai(tmp_path, "usage", "--by", "key", "--json")).json["rows"]
+        rows = (await shareai_here(tmp_path, "usage", "--by", "key", "--json")).json["rows"]
         assert [(row["name"], row["requests"]) for row in rows] == [("a/b c", 3)]
         await gateway.stop()
 
@@ -87,10 +87,10 @@ async def test_what_cannot_be_is_refused_in_words(
     tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     """On standard error, with exit code 2, and no key is made or changed."""
-    await run_shareai(tmp_path, "key", "create", "default")
-    before = (await run_shareai(tmp_path, "key", "list", "--json")).out
-    outcome = await run_shareai(tmp_path, "key", *arguments)
+    await shareai_here(tmp_path, "key", "create", "default")
+    before = (await shareai_here(tmp_path, "key", "list", "--json")).out
+    outcome = await shareai_here(tmp_path, "key", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert words in outcome.err
     assert "Traceback" not in outcome.err
-    assert (await run_shareai(tmp_path, "key", "list", "--json")).out == before
+    assert (await shareai_here(tmp_path, "key", "list", "--json")).out == before

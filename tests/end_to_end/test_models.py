@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.behaviours import model_list, status
 from tests.support.model_files import model_file
-from tests.support.served import KEYS, RunningGateway, one_route, run_shareai
+from tests.support.served import KEYS, RunningGateway, one_route, shareai_here
 from tests.support.upstream import FaultUpstream, refused_port
 
 LATER = 'base_url = "https://later.example/v1"\nkeys = ["env:NOT_SET"]\n'
@@ -71,7 +71,7 @@ async def test_without_a_gateway_providers_are_asked_directly(tmp_path: Path) ->
                 + '[providers.groq]\nkeys = ["env:NOT_SET"]\n'
                 + f'[local]\nmodels = ["{model_file(tmp_path / "tiny.gguf")}"]\n'
             )
-            outcome = await run_shareai(tmp_path, "models", "--json", environ=KEYS)
+            outcome = await shareai_here(tmp_path, "models", "--json", environ=KEYS)
             assert outcome.code == 0
             assert outcome.json["running"] is False
             found = by_id(outcome.json)
@@ -83,7 +83,7 @@ async def test_without_a_gateway_providers_are_asked_directly(tmp_path: Path) ->
             assert "those that the configuration declares are shown" in down
             assert "NOT_SET is not set" in groq
             assert [one.key for one in upstream.requests] == [KEYS["P1_KEY"]]
-            words = await run_shareai(tmp_path, "models", "--local", environ=KEYS)
+            words = await shareai_here(tmp_path, "models", "--local", environ=KEYS)
             assert words.out.splitlines()[1].split() == ["node/tiny", "8k", "none", "0", "0", "not", "loaded"]
             assert "No gateway runs here" in words.err
             assert len(upstream.requests) == 1, "nobody is asked for what no provider has"
@@ -125,7 +125,7 @@ async def test_nothing_that_can_be_asked_for_tells_what_to_do(tmp_path: Path) ->
         (tmp_path / "config.toml").write_text(
             f'[providers.down]\nbase_url = "http://127.0.0.1:{port}/v1"\nkeys = []\n'
         )
-        outcome = await run_shareai(tmp_path, "models")
+        outcome = await shareai_here(tmp_path, "models")
     assert (outcome.code, outcome.out) == (0, "")
     assert "Provider down did not list its models" in outcome.err
     assert "Nothing can be asked for yet. shareai provider add openai" in outcome.err

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.support.behaviours import chat, status
-from tests.support.served import KEYS, RunningGateway, one_route, run_shareai
+from tests.support.served import KEYS, RunningGateway, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
 ROUTE = """
@@ -79,7 +79,9 @@ async def test_without_a_gateway_it_says_what_it_rests_on(tmp_path: Path) -> Non
     """Configuration and catalogue, nobody being asked; mistakes help."""
     config = one_route("https://a.example/v1", "https://b.example/v1", options=PRICED) + ROUTE
     (tmp_path / "config.toml").write_text(config)
-    outcome = await run_shareai(tmp_path, "route", "explain", "smart", "--prompt", "-", stdin=b"word " * 9000)
+    outcome = await shareai_here(
+        tmp_path, "route", "explain", "smart", "--prompt", "-", stdin=b"word " * 9000
+    )
     assert outcome.code == 0
     assert "this is from the configuration and the catalogue" in outcome.err
     rows = [line.split() for line in outcome.out.splitlines()]
@@ -87,9 +89,9 @@ async def test_without_a_gateway_it_says_what_it_rests_on(tmp_path: Path) -> Non
     assert rows[1][:2] == ["1", "p1/gpt-5-mini"]
     assert [row[1] for row in rows if row[0] == "out"] == ["p1/gpt-4o"]
     assert "its context is not known" in outcome.out
-    as_json = await run_shareai(tmp_path, "route", "explain", "smart", "--json")
+    as_json = await shareai_here(tmp_path, "route", "explain", "smart", "--json")
     assert as_json.json["running"] is False
-    missing = await run_shareai(tmp_path, "route", "explain", "smart", "--prompt", str(tmp_path / "no"))
+    missing = await shareai_here(tmp_path, "route", "explain", "smart", "--prompt", str(tmp_path / "no"))
     assert (missing.code, missing.out) == (2, "")
     assert "cannot be read: No such file" in missing.err
 

@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from tests.support.behaviours import Behaviour, Received, chat, status
-from tests.support.commands import shareai, shareai_at
-from tests.support.served import KEYS, RunningGateway, run_shareai
+from tests.support.commands import shareai
+from tests.support.served import KEYS, RunningGateway, run_shareai, shareai_here
 from tests.support.signatures import verify
 from tests.support.terminal import terminal
 from tests.support.upstream import FaultUpstream
@@ -219,7 +219,7 @@ async def test_a_gateway_is_started_where_none_runs_and_ends_with_the_command(tm
         assert outcome.code == 0, outcome.err
         assert "one was started for this smoke test" in outcome.err
         assert not (home / "state" / "gateway.json").exists()
-        [drill] = (await asyncio.to_thread(shareai_at, home, "drill", "history", "--json")).json["drills"]
+        [drill] = (await shareai_here(home, "drill", "history", "--json")).json["drills"]
         assert drill["verdict"] == "passed"
 
 

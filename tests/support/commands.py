@@ -41,9 +41,11 @@ def shareai(*arguments: str, stdin: str = "") -> Outcome:
     return _shareai(arguments, None, stdin)
 
 
-def shareai_at(home: Path, *arguments: str, stdin: str = "") -> Outcome:
+def shareai_at(
+    home: Path, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None
+) -> Outcome:
     """Run one command line in this process on another state folder."""
-    return _shareai(arguments, {**os.environ, "SHAREAI_HOME": str(home)}, stdin)
+    return _shareai(arguments, {**os.environ, **(environ or {}), "SHAREAI_HOME": str(home)}, stdin)
 
 
 def _shareai(arguments: Sequence[str], environ: Mapping[str, str] | None, stdin: str) -> Outcome:

@@ -98,8 +98,8 @@ class RunningGateway:
         return await self.client.post(CHAT, json={**QUESTION, **fields})
 
     async def shareai(self, *arguments: str, stdin: bytes = b"") -> Outcome:
-        """Run another command on the same state: in this process, as starting one takes most of the time."""
-        return await asyncio.to_thread(shareai_at, self.home, *arguments, stdin=stdin.decode())
+        """Run another command on the same state, in this process."""
+        return await shareai_here(self.home, *arguments, stdin=stdin)
 
     def stderr(self) -> str:
         """Return what the gateway wrote on standard error."""
@@ -138,6 +138,13 @@ def query_database(paths: Paths, query: str) -> list[tuple[Any, ...]]:
     """Ask a database something, without writing to it."""
     with contextlib.closing(sqlite3.connect(f"file:{paths.database}?mode=ro", uri=True)) as database:
         return database.execute(query).fetchall()
+
+
+async def shareai_here(
+    home: Path, *arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None
+) -> Outcome:
+    """Run one command line in this process, as starting one takes most of the time, in a thread."""
+    return await asyncio.to_thread(shareai_at, home, *arguments, stdin=stdin.decode(), environ=environ)
 
 
 async def run_shareai(
