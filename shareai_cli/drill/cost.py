@@ -24,6 +24,8 @@ class Prices(Protocol):
 
 def cases(subjects: DrillSubjects, prices: Prices) -> Iterator[Case]:
     """Yield a case for each target, and last the one about all of them together."""
+    if not subjects.targets:
+        return
     together = _Together(prices)
     for target in subjects.targets:
         yield Case("cost", target.name, "tokens and cost", partial(together.ask, target), (target.name,))

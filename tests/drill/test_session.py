@@ -83,6 +83,11 @@ async def test_a_target_that_is_silent_fails_within_the_drills_own_time(tmp_path
     assert all(one.seconds < 5 for one in report.findings)
 
 
+def test_where_there_is_nothing_to_drill_there_is_no_case() -> None:
+    """So that a command can say what is missing."""
+    assert cases_of(DrillSubjects((), ()), (), FlatPrices()) == []
+
+
 def test_what_a_drill_will_cost_is_estimated() -> None:
     """By the prices of those who should answer; what has no known price is counted apart."""
     target = DrillTarget("a/m", ("k",), "a", 10**9, 2 * 10**9)

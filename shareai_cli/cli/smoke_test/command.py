@@ -75,7 +75,8 @@ def smoke_test(
 
     Small real requests are sent through the gateway that runs, or through one that is started for this long.
     Faults are injected inside the gateway into these requests only: no other client notices any of it, what
-    the gateway knows of its targets stays as it is, and reports of usage leave these requests out.
+    the gateway knows of its targets stays as it is, and reports of usage leave these requests out. A target
+    that is made to stall is waited for a second, whatever it is given otherwise, and nothing is hedged.
 
     In continuous integration: shareai smoke-test --yes --max-cost 0.02 --junit report.xml
 
