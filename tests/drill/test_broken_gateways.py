@@ -183,12 +183,14 @@ def _other_tokens(entry: Closed) -> Closed:
 
 def _swapped_tokens(entry: Closed) -> Closed:
     usage = entry.usage or Usage()
-    return replace(entry, usage=Usage(usage.completion, 0, 0, usage.prompt, 0))
+    prompt = usage.completion - usage.cached
+    return replace(entry, usage=Usage(prompt, usage.cached, 0, usage.prompt + usage.cached))
 
 
 def _cached_tokens(entry: Closed) -> Closed:
     usage = entry.usage or Usage()
-    return replace(entry, usage=Usage(usage.prompt - 1, 1, 0, usage.completion, 0))
+    prompt = usage.prompt + usage.cached - 1
+    return replace(entry, usage=Usage(prompt, 1, 0, usage.completion))
 
 
 def _without_b(entry: Closed) -> Closed | None:
