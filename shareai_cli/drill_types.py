@@ -84,11 +84,13 @@ class Scenario(Struct, frozen=True):
     """Goes into `DRILL_HEADER`."""
     key: str
     """A client's key, good for these requests alone."""
+    other_key: str
+    """One of another team's, good for the same."""
     seconds: float
     """How long the token is valid."""
 
     def __repr__(self) -> str:
-        return f"Scenario(number={self.number}, token=********, key=********)"
+        return f"Scenario(number={self.number}, token=********, keys=********)"
 
 
 class DrillTarget(Struct, frozen=True):
@@ -116,6 +118,8 @@ class DrillRoute(Struct, frozen=True):
     strategy: str
     targets: tuple[str, ...]
     has_cache: bool
+    shares_cache: bool
+    """Whether teams get replies that were kept for other ones."""
     is_plain: bool
     """Whether every target takes every request."""
 

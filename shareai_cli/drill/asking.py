@@ -52,7 +52,7 @@ _decode: Final = msgspec.json.Decoder(_Completion).decode
 
 
 class Asker:
-    """Asks with one scenario's key and token; belongs to one event loop."""
+    """Asks with one scenario's keys and token; belongs to one event loop."""
 
     def __init__(
         self,
@@ -67,8 +67,8 @@ class Asker:
         self._url = f"{base_url}/chat/completions"
         self._seconds = seconds
         self._clock = clock
+        self._keys = (scenario.key, scenario.other_key)
         self._headers = {
-            "Authorization": f"Bearer {scenario.key}",
             DRILL_HEADER: scenario.token,
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
@@ -78,9 +78,14 @@ class Asker:
     def __repr__(self) -> str:
         return f"<Asker of {self._url}>"
 
-    async def ask(self, body: Mapping[str, Any], *, anew: bool = False) -> Asked:
-        """Send a request, and return what came of it; `anew` takes nothing that a cache has kept."""
-        headers = {**self._headers, "Cache-Control": "no-cache"} if anew else self._headers
+    async def ask(self, body: Mapping[str, Any], *, anew: bool = False, as_other: bool = False) -> Asked:
+        """Send a request, and return what came of it.
+
+        `anew` takes nothing that a cache has kept, `as_other` asks as somebody of another team.
+        """
+        headers = {**self._headers, "Authorization": f"Bearer {self._keys[as_other]}"}
+        if anew:
+            headers["Cache-Control"] = "no-cache"
         taking = _Taking(str(body["model"]), bool(body.get("stream")), self._clock)
         timeout = httpx.Timeout(self._seconds, connect=10.0)
         try:

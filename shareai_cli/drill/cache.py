@@ -27,6 +27,7 @@ def cases(subjects: DrillSubjects) -> Iterator[Case]:
         for name, streamed in (("equal requests (whole)", False), ("equal requests (streamed)", True)):
             yield Case("cache", route.name, name, partial(_equal, route, streamed), first)
         yield Case("cache", route.name, "different requests", partial(_different, route), first * 4)
+        yield Case("cache", route.name, "another team's request", partial(_other_team, route), first * 2)
         yield Case("cache", route.name, "equal requests at once", partial(_at_once, route), first)
 
 
@@ -60,6 +61,18 @@ async def _different(route: DrillRoute, session: Session) -> str:
             attempts = asked.row.attempts if asked.row is not None else ()
             expect(attempts, f"a target is asked for {what}", "none was", asked)
     return "another prompt, another length and a stream were asked anew"
+
+
+async def _other_team(route: DrillRoute, session: Session) -> str:
+    """A reply is kept for the team that it was given to, unless the route shares its cache."""
+    async with session.scenario(route.name) as scene:
+        await _first(scene, route, streamed=False)
+        asked = await scene.ask(route.name, as_other=True)
+    expect_answer(asked)
+    expected = "hit" if route.shares_cache else "miss"
+    told_of = "it is shared" if route.shares_cache else "it is not shared"
+    expect(asked.cache == expected, f"a {expected}, as {told_of}", f"it is a {asked.cache}", asked)
+    return f"a {expected}, as {told_of}"
 
 
 async def _at_once(route: DrillRoute, session: Session) -> str:

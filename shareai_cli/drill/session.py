@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -27,6 +28,9 @@ LONGEST_ANSWER: Final = 512
 _OLD_LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
 Answer = TypeVar("Answer")
+
+Ask = Callable[[Mapping[str, Any]], Awaitable[Asked]]
+"""Sends a request's body."""
 
 
 class SpentError(Exception):
@@ -120,10 +124,8 @@ class Session:
         field = self._limit_field.get(str(body["model"]), _OLD_LIMIT)
         return {**body, field: longest or self.options.longest}
 
-    async def take(
-        self, asker: Asker, body: Mapping[str, Any], *, longest: int | None, anew: bool, costs: bool
-    ) -> Asked:
-        """Send a request, and return it with its row.
+    async def take(self, ask: Ask, body: Mapping[str, Any], *, longest: int | None, costs: bool) -> Asked:
+        """Send a request by `ask`, and return it with its row.
 
         Raises `SpentError` where it may cost more than is left, unless it `costs` nothing anyway.
         """
@@ -132,10 +134,10 @@ class Session:
             raise SpentError
         self._held_nano += worst
         try:
-            asked = await self._ask(asker, self.limited(body, longest), anew=anew, costs=costs)
+            asked = await self._ask(ask, self.limited(body, longest), costs=costs)
             if asked.status == 400 and asked.model not in self._limit_field and _NEW_LIMIT in asked.error:
                 self._limit_field[asked.model] = _NEW_LIMIT
-                asked = await self._ask(asker, self.limited(body, longest), anew=anew, costs=costs)
+                asked = await self._ask(ask, self.limited(body, longest), costs=costs)
         finally:
             self._held_nano -= worst
         return asked
@@ -154,9 +156,9 @@ class Session:
         self._drills.append(drill)
         return drill
 
-    async def _ask(self, asker: Asker, body: Mapping[str, Any], *, anew: bool, costs: bool) -> Asked:
+    async def _ask(self, ask: Ask, body: Mapping[str, Any], *, costs: bool) -> Asked:
         """Send a request, and take down what came of it, what it cost included."""
-        asked = await asker.ask(body, anew=anew)
+        asked = await ask(body)
         asked = replace(asked, row=await self._row(asked.request_id))
         self.asked.append(asked)
         if asked.row is not None and costs:
@@ -195,16 +197,18 @@ class Scene:
         prompt: str = PROMPT,
         longest: int | None = None,
         anew: bool = False,
+        as_other: bool = False,
         costs: bool = True,
     ) -> Asked:
-        """Ask something short, `anew` taking nothing that was kept; raises `SpentError`.
+        """Ask something short; see `Asker.ask`. Raises `SpentError`.
 
         What is made to fail wherever it goes `costs` nothing, whatever the accounts take it for.
         """
         body = _body(model, prompt)
         if streamed:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return await self._session.take(self._asker, body, longest=longest, anew=anew, costs=costs)
+        ask = partial(self._asker.ask, anew=anew, as_other=as_other)
+        return await self._session.take(ask, body, longest=longest, costs=costs)
 
     async def fail(self, *faults: Fault) -> None:
         """Let attempts from now on fail so, and no more as they did before."""

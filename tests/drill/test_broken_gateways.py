@@ -14,7 +14,8 @@ from shareai_cli.config import CacheSettings, RouteSettings
 from shareai_cli.config.settings import Strategy
 from shareai_cli.drill.failover import FAULTS
 from shareai_cli.drill.outcome import Verdict
-from shareai_cli.drill_types import CheckName
+from shareai_cli.drill_types import RETRY_AFTER, CheckName
+from shareai_cli.gateway.cache import Cache
 from shareai_cli.gateway.limits import Limiter
 from shareai_cli.gateway.path import Makers
 from shareai_cli.ledger import Closed, Ledger
@@ -27,6 +28,7 @@ from tests.support.broken_parts import (
     ForgetfulLimiter,
     GenerousLimiter,
     LateLimiter,
+    LeakyCache,
     SilentLimiter,
     SpendingLimiter,
     WastefulCache,
@@ -113,6 +115,7 @@ async def test_every_check_passes_on_a_gateway_that_is_sound(tmp_path: Path) -> 
 
 async def test_targets_of_one_provider_lose_their_key_together(tmp_path: Path) -> None:
     """A key that is refused is asked for no other model: the next provider takes over, where there is one."""
+    refused = {one for one in FIRST if "401" in one}
     async with (
         FaultUpstream() as a,
         FaultUpstream() as b,
@@ -120,10 +123,10 @@ async def test_targets_of_one_provider_lose_their_key_together(tmp_path: Path) -
             tmp_path, {"a": a, "b": b}, routes={"own": ["a/m", "a/n"], "both": ["a/m", "a/n", "b/m"]}
         ) as drilled,
     ):
-        report = await drilled.drill("failover")
+        report = await drilled.drill("failover", cases={ALL, *refused, LAST})
     assert not_passed(report) == []
     skipped = {(one.subject, one.case) for one in report.findings if one.verdict is Verdict.SKIPPED}
-    assert skipped == {("own", f"first: HTTP 401 {form}") for form in ("(whole)", "(streamed)")}
+    assert skipped == {("own", one) for one in refused}
 
 
 async def test_a_route_with_more_targets_than_are_tried_passes(tmp_path: Path) -> None:
@@ -136,7 +139,8 @@ async def test_a_route_with_more_targets_than_are_tried_passes(tmp_path: Path) -
             for strategy in ("priority", "weighted")
         }
         async with Drilled(tmp_path, dict.fromkeys(names, a), routes=routes) as drilled:
-            report = await drilled.drill("failover")
+            quick = {one for one in FIRST if "stalled" not in one}
+            report = await drilled.drill("failover", cases={ALL, *quick, LAST, REST, BACK})
     assert not_passed(report) == []
     skipped = {(one.subject, one.case) for one in report.findings if one.verdict is Verdict.SKIPPED}
     assert skipped == {("weighted", LAST), ("weighted", REST), ("weighted", BACK)}
@@ -251,15 +255,40 @@ async def test_a_row_too_many_is_found(tmp_path: Path) -> None:
     "cache, failing",
     [
         (CarelessCache, {"different requests"}),
+        (LeakyCache, {"another team's request"}),
         (WastefulCache, {"equal requests (whole)", "equal requests (streamed)", "equal requests at once"}),
     ],
 )
 async def test_a_cache_that_is_keyed_wrongly_or_keeps_nothing_is_found(
-    tmp_path: Path, cache: type[CarelessCache], failing: set[str]
+    tmp_path: Path, cache: type[Cache], failing: set[str]
 ) -> None:
-    """One that takes different requests for equal, and one that takes equal ones for different."""
+    """One that takes different requests for equal, another team's too, and one that takes none for equal."""
     found = await failed_with(tmp_path, "cache", makers=Makers(cache=cache), cache=CacheSettings(60.0))
     assert found == failing
+
+
+async def test_a_cache_that_teams_share_passes(tmp_path: Path) -> None:
+    """Where the configuration says so, another team gets what was kept."""
+    shared = CacheSettings(60.0, shared=True)
+    async with (
+        FaultUpstream() as a,
+        Drilled(tmp_path, {"a": a}, routes={"chat": ["a/m"]}, cache=shared) as drilled,
+    ):
+        report = await drilled.drill("cache")
+    assert not_passed(report) == []
+    assert next(one.note for one in report.findings if "team" in one.case).startswith("a hit")
+
+
+async def test_a_target_that_is_slow_is_not_taken_for_one_that_is_asked_again(tmp_path: Path) -> None:
+    """Whoever answers for one that rests may take longer than that one rests."""
+    async with (
+        FaultUpstream() as a,
+        FaultUpstream(default=chat().after_delay(RETRY_AFTER + 0.1)) as b,
+        Drilled(tmp_path, {"a": a, "b": b}, routes={"chat": ["a/m", "b/m"]}) as drilled,
+    ):
+        report = await drilled.drill("failover", cases={ALL, REST, BACK})
+    assert not_passed(report) == []
+    assert len(report.findings) == 3
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_what_a_drill_will_cost_is_estimated() -> None:
         expected = estimate(cases_of(subjects, only, FlatPrices()), subjects)
         assert (expected.requests, expected.is_free, expected.unpriced) == (2, is_free, unpriced)
     subjects = DrillSubjects(
-        (DrillRoute("chat", "priority", ("a/m", "b/m"), False, True),), (target, unknown)
+        (DrillRoute("chat", "priority", ("a/m", "b/m"), False, False, True),), (target, unknown)
     )
     whole = estimate(cases_of(subjects, (), FlatPrices()), subjects)
     once = estimate(cases_of(subjects, (), FlatPrices(), repeat=1), subjects)

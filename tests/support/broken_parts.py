@@ -175,6 +175,20 @@ class CarelessCache(Cache):
         return handle
 
 
+class LeakyCache(Cache):
+    """Gives everybody what was kept for anybody."""
+
+    def stage(self, inner: Handler) -> Handler:
+        stage = super().stage(inner)
+
+        def handle(exchange: Exchange) -> Replying:
+            if exchange.caller is not None:
+                exchange.caller = replace(exchange.caller, team="everybody")
+            return stage(exchange)
+
+        return handle
+
+
 class WastefulCache(Cache):
     """Has every request answered anew, whatever was kept or is under way."""
 

@@ -195,12 +195,20 @@ class Drilled:
     async def _take_up_keys(self) -> None:
         self.gateway.replace_keys(self.ledger.store.active_keys())
 
-    async def drill(self, *only: CheckName, options: Options | None = None, repeat: int = 1) -> Report:
-        """Run the cases of some checks, or of all."""
+    async def drill(
+        self,
+        *only: CheckName,
+        options: Options | None = None,
+        repeat: int = 1,
+        cases: Collection[str] = (),
+    ) -> Report:
+        """Run the cases of some checks, or of all; only those of some names, if any are given."""
         session = Session(self.admin, self.base_url, options or Options(HASTY, row_seconds=1.0))
         try:
             subjects = await asyncio.to_thread(self.admin.drill_subjects)
-            return await run(session, cases_of(subjects, only, FlatPrices(), repeat), Silent())
+            found = cases_of(subjects, only, FlatPrices(), repeat)
+            wanted = [case for case in found if not cases or case.name in cases]
+            return await run(session, wanted, Silent())
         finally:
             await session.close()
 

@@ -12,7 +12,7 @@ from shareai_cli.config import Egress
 from shareai_cli.drill_types import DRILL_HEADER, DrillSubjects, Fault, Scenario, ScenarioWanted
 from shareai_cli.errors import Overloaded, UsageError
 from shareai_cli.gateway.drills.failing import FailingProvider
-from shareai_cli.gateway.drills.scenario import ScenarioPath, Surroundings
+from shareai_cli.gateway.drills.scenario import CALLER, OTHER, ScenarioPath, Surroundings
 from shareai_cli.gateway.drills.subjects import subjects_of
 from shareai_cli.gateway.drills.tokens import Claim, Tokens
 from shareai_cli.gateway.health import Standing
@@ -98,14 +98,14 @@ class Drills:
             raise UsageError(f"The drill {drill} has too many scenarios.", hint="End those that are over.")
         if wanted.route is not None and wanted.route not in around.settings.routes:
             raise UsageError(f"There is no route '{wanted.route[:100]}'.", hint="shareai route list")
-        key = new_client_key().reveal()
+        key, other = new_client_key().reveal(), new_client_key().reveal()
+        callers = {digest(key.encode("ascii")): CALLER, digest(other.encode("ascii")): OTHER}
         around = _with_pools(around, self._pools)
-        path = await asyncio.to_thread(
-            ScenarioPath, found.number, wanted, digest(key.encode("ascii")), around, failing
-        )
+        path = await asyncio.to_thread(ScenarioPath, found.number, wanted, callers, around, failing)
         lasting = max(LASTING, IN_A_ROW * wanted.deadlines.answer)
         number = found.keep(path, self._clock() + lasting)
-        return Scenario(number, self._tokens.sign(Claim(found.number, number), lasting), key, lasting)
+        token = self._tokens.sign(Claim(found.number, number), lasting)
+        return Scenario(number, token, key, other, lasting)
 
     def fail(self, drill: str, scenario: int, faults: Sequence[Fault]) -> None:
         """Give a scenario other faults; raises `UsageError`."""

@@ -32,7 +32,8 @@ from shareai_cli.types import Caller, Clock, RouteExplanation, Subject, Target, 
 from shareai_cli.wire.message import Request
 
 CALLER = Caller(0, "drill", "drill")
-"""Who presents a scenario's key; in the accounts it is nobody's."""
+OTHER = Caller(0, "drill", "drill-other")
+"""Who presents a scenario's keys; in the accounts they are nobody's."""
 
 SUBJECT = Subject("key", CALLER.key_name, (CALLER.key_id,))
 """Whom a scenario's limits stand on."""
@@ -91,11 +92,11 @@ class ScenarioPath:
         self,
         drill: int,
         wanted: ScenarioWanted,
-        key: bytes,
+        keys: Mapping[bytes, Caller],
         around: Surroundings,
         failing: FailingProvider,
     ) -> None:
-        """`key` is the digest of the client's key that requests have to present."""
+        """`keys` are those of which requests have to present one, by their digests."""
         settings, clock = around.settings, around.clock
         route = settings.routes.get(wanted.route or "")
         routes = {route.name: route} if route is not None else {}
@@ -122,7 +123,7 @@ class ScenarioPath:
         self._recorder = Recorder(ledger, clock, limiter.settle)
         self._path = compose(
             self._recorder,
-            Keys({key: CALLER}, around.wall_clock),
+            Keys(keys, around.wall_clock),
             self._current,
             limiter,
             Attempts(limiter, ledger.costs),

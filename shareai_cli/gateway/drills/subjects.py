@@ -31,6 +31,7 @@ def subjects_of(around: Surroundings, further: Collection[str] = ()) -> DrillSub
                 route.strategy,
                 tuple(one.target.name for one in route.targets),
                 route.cache is not None,
+                route.cache is not None and route.cache.shared,
                 route.is_plain,
             )
             for route in routes
