@@ -38,20 +38,20 @@ _one_at_a_time = threading.Lock()
 
 def shareai(*arguments: str, stdin: str = "") -> Outcome:
     """Run one command line in this process, with this process's environment."""
-    return _shareai(arguments, None, stdin)
+    return _shareai(arguments, None, stdin.encode())
 
 
 def shareai_at(
-    home: Path, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None
+    home: Path, *arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None
 ) -> Outcome:
     """Run one command line in this process on another state folder."""
     return _shareai(arguments, {**os.environ, **(environ or {}), "SHAREAI_HOME": str(home)}, stdin)
 
 
-def _shareai(arguments: Sequence[str], environ: Mapping[str, str] | None, stdin: str) -> Outcome:
+def _shareai(arguments: Sequence[str], environ: Mapping[str, str] | None, stdin: bytes) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     with _one_at_a_time:
-        former, sys.stdin = sys.stdin, io.StringIO(stdin)
+        former, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
         try:
             with redirect_stdout(out), redirect_stderr(err):
                 code = run(arguments, environ)

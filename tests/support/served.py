@@ -144,7 +144,7 @@ async def shareai_here(
     home: Path, *arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None
 ) -> Outcome:
     """Run one command line in this process, as starting one takes most of the time, in a thread."""
-    return await asyncio.to_thread(shareai_at, home, *arguments, stdin=stdin.decode(), environ=environ)
+    return await asyncio.to_thread(shareai_at, home, *arguments, stdin=stdin, environ=environ)
 
 
 async def run_shareai(
