@@ -12,14 +12,14 @@ import pytest
 
 from shareai_cli.client import find_gateway
 from shareai_cli.paths import find_paths
-from tests.support.served import KEYS, RunningGateway, StartError, eventually, one_route, run_shareai
+from tests.support.served import KEYS, RunningGateway, StartError, eventually, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 from tests.support.waiting import until
 
 
 async def test_a_key_made_before_or_during_the_gateway_is_valid_at_once(tmp_path: Path) -> None:
     """And one that is revoked is not; the schema is the one that scripts rely on."""
-    made = await run_shareai(tmp_path, "key", "create", "early", "--json")
+    made = await shareai_here(tmp_path, "key", "create", "early", "--json")
     assert made.json["key"].startswith("sk-shareai-")
     async with FaultUpstream() as upstream:
         config = one_route(upstream.base_url)
@@ -39,7 +39,7 @@ async def test_a_key_made_before_or_during_the_gateway_is_valid_at_once(tmp_path
             ]
             report = (await gateway.shareai("usage", "--json", "--by", "key")).json
             assert [(row["name"], row["requests"]) for row in report["rows"]] == [("early", 1)]
-    after = (await run_shareai(tmp_path, "usage", "--json", "--by", "target")).json
+    after = (await shareai_here(tmp_path, "usage", "--json", "--by", "target")).json
     assert after["total"]["requests"] == 1
     assert [row["name"] for row in after["rows"]] == ["p1/m1"]
 
@@ -58,7 +58,7 @@ async def test_names_that_cannot_be_keys_are_refused_in_words(tmp_path: Path, ru
             (("create", "with\nline"), "name"),
             (("revoke", "defualt"), "Did you mean 'default'?"),
         ):
-            outcome = await run_shareai(tmp_path, "key", *arguments)
+            outcome = await shareai_here(tmp_path, "key", *arguments)
             assert outcome.code == 2, arguments
             assert words in outcome.err
             assert outcome.out == ""
@@ -67,7 +67,7 @@ async def test_names_that_cannot_be_keys_are_refused_in_words(tmp_path: Path, ru
 
 async def test_status_tells_of_the_gateway_and_its_targets(tmp_path: Path) -> None:
     """A target that failed three times in a row, why, and for how long; without a gateway exit code 1."""
-    without = await run_shareai(tmp_path, "status", "--json")
+    without = await shareai_here(tmp_path, "status", "--json")
     assert (without.code, without.json["running"]) == (1, False)
     async with FaultUpstream() as first, FaultUpstream() as second:
         config = one_route(first.base_url, second.base_url)
@@ -88,7 +88,7 @@ async def test_status_tells_of_the_gateway_and_its_targets(tmp_path: Path) -> No
             words = (await gateway.shareai("status")).out
             assert "p1/m1" in words
             assert "connection refused" in words
-    assert (await run_shareai(tmp_path, "status")).code == 1
+    assert (await shareai_here(tmp_path, "status")).code == 1
 
 
 async def test_a_second_gateway_on_the_same_state_is_refused(tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ async def test_commands_work_after_a_gateway_was_killed(tmp_path: Path) -> None:
         await gateway.client.aclose()
     paths = find_paths({"SHAREAI_HOME": str(tmp_path)})
     assert find_gateway(paths) is not None
-    assert (await run_shareai(tmp_path, "key", "create", "new")).code == 0
-    assert (await run_shareai(tmp_path, "usage", "--json")).json["total"]["requests"] == 1
-    assert (await run_shareai(tmp_path, "status")).code == 1
+    assert (await shareai_here(tmp_path, "key", "create", "new")).code == 0
+    assert (await shareai_here(tmp_path, "usage", "--json")).json["total"]["requests"] == 1
+    assert (await shareai_here(tmp_path, "status")).code == 1
 
 
 async def test_the_admin_api_wants_its_token_and_answers_no_browser(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, one_route, run_shareai
+from tests.support.served import CHAT, KEYS, QUESTION, RunningGateway, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
 PATH = "/v1/keys"
@@ -173,4 +173,4 @@ async def test_a_key_that_may_not_mint_is_told_how_it_could(minter: Minter) -> N
     assert (await minter.ask("GET", key="sk-shareai-none")).status_code == 401
     assert (await gateway.shareai("key", "set", "default", "--may-mint")).code == 0
     assert (await minter.mint("x", gateway.key))["parent"] == "default"
-    assert (await run_shareai(gateway.home, "usage", "--by", "team", "--json")).code == 0
+    assert (await shareai_here(gateway.home, "usage", "--by", "team", "--json")).code == 0

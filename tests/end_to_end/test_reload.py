@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.served import KEYS, RunningGateway, one_route, run_shareai
+from tests.support.served import KEYS, RunningGateway, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
 
@@ -13,7 +13,7 @@ async def test_a_change_is_in_force_when_the_command_ends(tmp_path: Path) -> Non
     async with FaultUpstream() as upstream:
         config = one_route(upstream.base_url)
         async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
-            made = await run_shareai(tmp_path, "route", "add", "fresh", "p1/m1", environ=KEYS)
+            made = await shareai_here(tmp_path, "route", "add", "fresh", "p1/m1", environ=KEYS)
             assert (made.code, "keeps to" in made.err) == (0, False)
             assert (await gateway.ask(model="fresh")).status_code == 200
 
@@ -23,7 +23,7 @@ async def test_a_variable_that_only_the_command_knows_is_told(tmp_path: Path) ->
     async with FaultUpstream() as upstream:
         config = one_route(upstream.base_url)
         async with await RunningGateway.start(tmp_path, config, environ=KEYS) as gateway:
-            added = await run_shareai(
+            added = await shareai_here(
                 tmp_path, "provider", "add", "late", "--base-url", upstream.base_url, "--key-env", "LATE_KEY",
                 environ={**KEYS, "LATE_KEY": "sk-test-late-key"},
             )  # fmt: skip
