@@ -356,9 +356,9 @@ _ERRORS: Final[Mapping[str | None, type[ShareAIError]]] = {
 Answer = TypeVar("Answer")
 
 
-def trusting_nobody() -> ssl.SSLContext:
-    """Return what is enough for plain HTTP on the loopback: to read certificates would take long."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def trusted_for(address: str) -> ssl.SSLContext | bool:
+    """Return whom a client of httpx trusts: for plain HTTP nobody, as to read certificates takes long."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if address.startswith("http://") else True
 
 
 class HttpAdmin:
@@ -370,7 +370,7 @@ class HttpAdmin:
         self._http = httpx.Client(
             base_url=gateway.address + PREFIX,
             timeout=SECONDS,
-            verify=trusting_nobody(),
+            verify=trusted_for(gateway.address),
             trust_env=False,
             follow_redirects=False,
         )

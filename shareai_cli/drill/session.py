@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shareai_cli.client import DrillAdmin, Trouble, trusting_nobody
+from shareai_cli.client import DrillAdmin, Trouble, trusted_for
 from shareai_cli.drill.asking import Asker
 from shareai_cli.drill.outcome import Asked
 from shareai_cli.drill_types import Deadlines, Fault, ScenarioWanted
@@ -66,7 +66,7 @@ class Session:
         self._limit_field: dict[str, str] = {}
         self._drills: list[str] = []
         self._http = httpx.AsyncClient(
-            verify=trusting_nobody(),
+            verify=trusted_for(base_url),
             trust_env=False,
             follow_redirects=False,
             limits=httpx.Limits(max_connections=None),

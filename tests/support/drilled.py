@@ -22,7 +22,7 @@ import httpx
 from shareai_cli.catalog.facts import KnownModel
 from shareai_cli.catalog.listing import ModelFacts
 from shareai_cli.catalog.prices import TokenPrice
-from shareai_cli.client import GatewayAddress, HttpAdmin, trusting_nobody
+from shareai_cli.client import GatewayAddress, HttpAdmin, trusted_for
 from shareai_cli.config import (
     CacheSettings,
     ProviderSettings,
@@ -177,7 +177,7 @@ class Drilled:
         self.admin = HttpAdmin(GatewayAddress(self.origin, TOKEN, 0))
         self.key = (await asyncio.to_thread(self.admin.create_key, "laptop")).key
         self.http = httpx.AsyncClient(
-            base_url=self.origin, verify=trusting_nobody(), trust_env=False, timeout=10
+            base_url=self.origin, verify=trusted_for(self.origin), trust_env=False, timeout=10
         )
         gateway.start()
         return self

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from shareai_cli.client import trusting_nobody
+from shareai_cli.client import trusted_for
 from shareai_cli.paths import Paths, find_paths
 from tests.support.commands import Outcome, shareai_at
 
@@ -52,7 +52,7 @@ class RunningGateway:
             base_url=self.origin,
             headers={"Authorization": f"Bearer {self.key}"},
             timeout=30,
-            verify=trusting_nobody(),
+            verify=trusted_for(self.origin),
             trust_env=False,
             limits=httpx.Limits(max_connections=None),
         )
