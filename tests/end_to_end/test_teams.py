@@ -62,14 +62,17 @@ async def test_teams_and_limits_are_declared_while_a_gateway_runs(tmp_path: Path
             rows = (await gateway.shareai("usage", "--by", "team", "--json")).json["rows"]
             assert [(row["name"], row["requests"]) for row in rows] == [("dev", 1)]
             told = (await gateway.shareai("audit", "list", "--json")).json["rows"]
-            assert [(one["action"], one["subject"], one["origin"]) for one in told][1:] == [
-                ("team.create", "dev", "admin API"),
-                ("team.change", "dev", "admin API"),
-                ("config.change", str(tmp_path / "config.toml"), "admin API"),
-                ("config.change", str(tmp_path / "config.toml"), "admin API"),
-                ("team.change", "dev", "admin API"),
-                ("key.create", "ci", "admin API"),
+            assert [(one["action"], one["subject"]) for one in told][1:] == [
+                ("team.create", "dev"),
+                ("team.change", "dev"),
+                ("config.change", str(tmp_path / "config.toml")),
+                ("config.change", str(tmp_path / "config.toml")),
+                ("team.change", "dev"),
+                ("key.create", "ci"),
             ]
+            # A gateway may see by itself that its file has changed before the command can tell it.
+            origins = {one["origin"] for one in told[1:] if one["action"] != "config.change"}
+            assert origins == {"admin API"}
             assert told[3]["after"] == '{"limits":{"organization":{"requests_per_day":1000}}}'
             assert (await gateway.shareai("status", "--json")).json["limits"] is not None
         async with await RunningGateway.start(tmp_path, environ=KEYS) as gateway:
