@@ -41,7 +41,7 @@ async def test_nothing_configured_serves_the_demo_model(tmp_path: Path) -> None:
         assert usage["total"]["prompt_tokens"] == counted["prompt_tokens"]
         assert usage["total"]["completion_tokens"] == counted["completion_tokens"]
         assert (usage["total"]["cost_nano_usd"], usage["total"]["unknown_cost"]) == (0, 0)
-        assert "200  shareai-demo -> node/shareai-demo" in gateway.stderr()
+        await until(lambda: "200  shareai-demo -> node/shareai-demo" in gateway.stderr())
 
 
 async def test_without_a_terminal_the_key_goes_into_a_private_file(tmp_path: Path) -> None:
