@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from shareai_cli.types import LimitUse
 
 app = new_app()
+
+_DOLLAR: Final = 10**9
+"""In nano-dollars."""
 
 
 @command(app, "status", example="shareai status")
@@ -163,8 +166,11 @@ def _use(one: LimitUse) -> tuple[str, ...]:
 
 
 def _amount(one: LimitUse, number: int) -> str:
-    """Return a number of requests or tokens, or dollars to four digits: a report tells all of them."""
-    return f"${number / 1e9:,.4f}" if "budget" in one.limit else f"{number:,}"
+    """Return a number of requests or tokens, or dollars: of a budget below a dollar all digits."""
+    if "budget" not in one.limit:
+        return f"{number:,}"
+    dollars = number / _DOLLAR
+    return f"${dollars:,.4f}" if one.most >= _DOLLAR else f"${dollars:.9f}".rstrip("0").rstrip(".")
 
 
 def _age(seconds: float) -> str:

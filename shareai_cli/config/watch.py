@@ -23,6 +23,9 @@ _Signature = tuple[int, int, int, int] | None
 class ConfigWatcher:
     """Looks at one file once a second, in a task of its own, from `start` to `close`.
 
+    By itself it takes a change up when it sees it again: by then the file is whole, and the command that
+    wrote it has had a second to say whose it is. `look` takes it up at once.
+
     Make it before the settings are first read, so that no change falls in between. `load` reads them anew (in
     a thread); `changed` takes them up and may itself refuse them with a `ShareAIError`; `failed` gets every
     such error, and the settings of before stay in force. Both are told who has it looked at.
@@ -43,6 +46,7 @@ class ConfigWatcher:
         self._failed = failed
         self._every = every
         self._seen = _signature(file)
+        self._noticed = self._seen
         self._task: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
 
@@ -66,10 +70,17 @@ class ConfigWatcher:
     async def look(self, by: Actor = FILE) -> bool:
         """Look once, after any look that is under way; tells whether the file had changed."""
         async with self._looking:
-            return await self._look(by)
+            now = await asyncio.to_thread(_signature, self._file)
+            return await self._take_up(now, by)
 
-    async def _look(self, by: Actor) -> bool:
-        now = await asyncio.to_thread(_signature, self._file)
+    async def _look_by_itself(self) -> None:
+        async with self._looking:
+            now = await asyncio.to_thread(_signature, self._file)
+            if now == self._noticed:
+                await self._take_up(now, FILE)
+            self._noticed = now
+
+    async def _take_up(self, now: _Signature, by: Actor) -> bool:
         if now == self._seen:
             return False
         self._seen = now
@@ -87,7 +98,7 @@ class ConfigWatcher:
     async def _work(self) -> None:
         while True:
             await asyncio.sleep(self._every)
-            await self.look()
+            await self._look_by_itself()
 
 
 def _signature(file: Path) -> _Signature:

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from shareai_cli.config.limits import NANO, write_money
 from shareai_cli.gateway.audit_queue import AuditQueue
 from shareai_cli.types import GATEWAY, LimitUse, WallClock
 
@@ -79,7 +80,9 @@ def in_words(use: LimitUse) -> str:
 
 
 def _amount(use: LimitUse, amount: int) -> str:
-    return f"{amount / 1e9:,.2f} USD" if "budget" in use.limit else f"{amount:,}"
+    if "budget" not in use.limit:
+        return f"{amount:,}"
+    return f"{amount / NANO:,.2f} USD" if use.most >= NANO else write_money(amount)
 
 
 def _period(use: LimitUse) -> _Period:

@@ -58,5 +58,5 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
 def _misplaced(file: Path, number: int, what: str) -> StateError:
     return StateError(
         f"{file}, line {number}: {what}.",
-        hint="'shareai audit export FILE' writes every row once, in their order; this was changed since.",
+        hint="'shareai audit export FILE' writes every row once, in their order, a line for each.",
     )

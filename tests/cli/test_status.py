@@ -25,11 +25,13 @@ def test_what_is_used_of_limits_is_in_one_table(capsys: pytest.CaptureFixture[st
     used = (
         LimitUse("team/dev", "requests_per_minute", 1000, 999, resets_ms=None),
         LimitUse("key/ci", "budget_per_month", 50 * 10**9, 1_234_567_890, reserved=10**7),
+        LimitUse("route/chat", "soft_budget_per_day", 10_000, 189_050, soft=True),
     )
     print_status(replace(quiet, limits=used))
-    *_, requests, money = capsys.readouterr().out.splitlines()
+    *_, requests, money, little = capsys.readouterr().out.splitlines()
     assert requests.split() == ["team/dev", "requests_per_minute", "999", "1,000", "-", "-"]
     assert money.split() == ["key/ci", "budget_per_month", "$1.2346", "$50.0000", "$0.0100", "-"]
+    assert little.split() == ["route/chat", "soft_budget_per_day", "$0.00018905", "$0.00001", "-", "-"]
 
 
 @pytest.fixture

@@ -121,6 +121,26 @@ async def test_who_has_it_looked_at_is_passed_on(paths: Paths, file: Path) -> No
     assert taker.by == ["ann", "bob", "gateway"]
 
 
+async def test_a_change_that_goes_on_is_not_taken_up_half(paths: Paths, file: Path) -> None:
+    """By itself it waits until the file stays as it is, for whoever has it looked at not."""
+    taker = Taker()
+    watching = watcher(paths, taker, every=0.1)
+    watching.start()
+    async with asyncio.timeout(20):
+        for number in range(10):  # each is another size
+            write(file, "[server]\nport = 7\n" + "#" * number)
+            await asyncio.sleep(0.03)
+        assert taker.settings == []
+        await watching.look(Actor("ann", "admin API"))
+        assert taker.by == ["ann"]
+        write(file, "[server]\nport = 8\n")
+        taker.told.clear()
+        await taker.told.wait()
+    await watching.close()
+    assert [one.server.port for one in taker.settings] == [7, 8]
+    assert taker.by == ["ann", "gateway"]
+
+
 async def test_it_looks_by_itself_until_it_is_closed(paths: Paths, file: Path) -> None:
     """Also for a file that did not exist when it began; closing twice does no harm."""
     write(file, None)

@@ -17,6 +17,7 @@ from shareai_cli.client import find_gateway, system_user
 from shareai_cli.ledger import Store
 from shareai_cli.paths import find_paths
 from shareai_cli.types import GATEWAY
+from tests.end_to_end.test_teams import admin_of
 from tests.support.served import KEYS, RunningGateway, eventually, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
@@ -98,6 +99,7 @@ async def test_a_changed_configuration_is_told_and_a_refused_one(tmp_path: Path)
                 return [one[0] for one in await told(tmp_path)].count(action) == count
 
             await eventually(lambda: is_told("config.change", 2))
+            assert (await told(tmp_path))[-1][2:] == ("gateway", "configuration file")
             gateway.paths.config_file.write_text("[routes\n")
             await eventually(lambda: is_told("config.refuse", 1))
             gateway.paths.config_file.unlink()
@@ -109,6 +111,26 @@ async def test_a_changed_configuration_is_told_and_a_refused_one(tmp_path: Path)
             problems = [json.loads(line) for line in exported.splitlines()][-2:]
             assert "is gone" in json.loads(problems[1]["after"])["problem"]
             assert (await gateway.shareai("audit", "verify")).code == 0
+
+
+async def test_what_was_changed_while_no_gateway_ran_is_told_at_the_next_start(tmp_path: Path) -> None:
+    """By a command as by hand; a file that was only touched is not, neither then nor while one runs."""
+    async with FaultUpstream() as upstream:
+        config = one_route(upstream.base_url)
+        gateway = await RunningGateway.start(tmp_path, config, environ=KEYS)
+        await gateway.stop()
+        await run_shareai(tmp_path, "limit", "set", "organization", "requests_per_minute=77", environ=KEYS)
+        for _ in range(2):
+            async with await RunningGateway.start(tmp_path, environ=KEYS) as gateway:
+                gateway.paths.config_file.write_text(gateway.paths.config_file.read_text() + "# Touched.\n")
+                async with admin_of(gateway) as admin:
+                    assert (await admin.post("/reload", content=b"{}")).json() == {"problem": None}
+                rows = (await gateway.shareai("audit", "list", "--json")).json["rows"]
+                changes = [one for one in rows if one["action"] == "config.change"]
+                assert [one["actor"] for one in changes] == ["gateway"]
+                assert json.loads(changes[0]["after"]) == {
+                    "limits": {"organization": {"requests_per_minute": 77}}
+                }
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -130,6 +152,10 @@ async def test_an_export_is_verified_elsewhere(tmp_path: Path, running: bool) ->
         assert [one["previous"] for one in rows] == ["0" * 64, *(one["hash"] for one in rows[:-1])]
         assert (await shareai_here(tmp_path, "audit", "verify", "--json")).json["head"] == rows[-1]["hash"]
         assert (await shareai_here(tmp_path, "audit", "export")).out == lines
+        verified = await shareai_here(tmp_path / "elsewhere", "audit", "verify", str(file), "--json")
+        assert verified.json == {"schema": 1, "whole": True, "rows": len(rows), "head": rows[-1]["hash"],
+                                 "faults": []}  # fmt: skip
+        assert not (tmp_path / "elsewhere").exists()
         again = await shareai_here(tmp_path, "audit", "export", str(file))
         assert (again.code, "left as it is" in again.err, file.read_text()) == (2, True, lines)
         await gateway.stop()
@@ -155,6 +181,10 @@ async def test_tampering_is_named_and_ends_with_1(tmp_path: Path, running: bool)
         found = await shareai_here(tmp_path, "audit", "verify", "--json")
         assert (found.code, found.json["whole"]) == (1, False)
         assert [(one["first"], one["last"]) for one in found.json["faults"]] == [(2, 2), (3, 4)]
+        file = tmp_path / "audit.jsonl"
+        await shareai_here(tmp_path, "audit", "export", str(file))
+        exported = await shareai_here(tmp_path, "audit", "verify", str(file))
+        assert (exported.code, exported.out) == (1, verdict.out)
         assert (await shareai_here(tmp_path, "audit", "list")).code == 0
         await gateway.stop()
 

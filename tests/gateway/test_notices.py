@@ -66,6 +66,13 @@ async def test_a_soft_limit_is_told_of_everywhere(paths: Paths) -> None:
     assert verify_audit(paths.database).faults == ()
 
 
+async def test_a_small_limit_is_told_in_all_its_digits(paths: Paths) -> None:
+    """Of fractions of a cent, too, it is seen which is more."""
+    async with notices(paths) as told:
+        told.notices.warned(replace(USE, most=10_000, used=189_050))
+        assert "0.00018905 USD of 0.00001 USD" in told.log[0]
+
+
 async def test_it_is_told_once_a_period(paths: Paths) -> None:
     """Also after a restart within it; the next period, another limit and another subject are told of anew."""
     total = replace(USE, limit="soft_budget_total", resets_ms=None)

@@ -181,9 +181,24 @@ class Limiter:
 
         A clock that was set back is followed.
         """
-        if time_ms > self._newest or self._newest - time_ms > LATE_MS:
+        if time_ms > self._newest:
             self._newest = time_ms
+        elif self._newest - time_ms > LATE_MS:
+            self._follow_back(time_ms)
         return self._newest
+
+    def _follow_back(self, now_ms: int) -> None:
+        """Have everything that seems to be to come count as of now, to be given back there."""
+        reservations = (*self._under_way.values(), *self._expired.values())
+        for held in reservations:
+            held.count(-1)
+        self._newest = now_ms
+        for meter in self._book:
+            if isinstance(meter, RateMeter):
+                meter.room(now_ms)
+        for held in reservations:
+            held.come_by(now_ms)
+            held.count(1)
 
     def _admit(self, exchange: Exchange) -> None:
         time_ms = exchange.time_ms
@@ -248,7 +263,7 @@ class Limiter:
             is_counted = not (is_refused or held.guard.is_stale)
             if not is_counted:
                 held.uncount()
-        elif entry.time_ms > self._newest:
+        elif not self._newest:
             self._newest = entry.time_ms
         for ended in self._followers:
             ended.append(entry)

@@ -25,24 +25,16 @@ class Visit(Struct, eq=False):
 
     def take(self) -> None:
         """Take it."""
-        guard = self.guard
-        for rate in guard.requests:
-            rate.settled.add(self.time_ms, 1)
-        for rate in guard.tokens:
-            rate.reserved.add(self.time_ms, self.tokens)
-        for one in guard.concurrency:
+        _count(self, 1)
+        for one in self.guard.concurrency:
             one.count += 1
         for spending in self.spendings:
             spending.reserved += self.nano
 
     def give_back(self) -> None:
         """Give back all but the money."""
-        guard = self.guard
-        for rate in guard.requests:
-            rate.settled.add(self.time_ms, -1)
-        for rate in guard.tokens:
-            rate.reserved.add(self.time_ms, -self.tokens)
-        for one in guard.concurrency:
+        _count(self, -1)
+        for one in self.guard.concurrency:
             one.count -= 1
 
     def release(self) -> None:
@@ -100,6 +92,17 @@ class Reservation(Struct, eq=False):
         if may_cost:
             self.broken = (*self.broken, *left)
 
+    def come_by(self, time_ms: int) -> None:
+        """Have come then at the latest: the clock was set back."""
+        for one in (self, *self.visits):
+            one.time_ms = min(one.time_ms, time_ms)
+
+    def count(self, number: int) -> None:
+        """Take what is held of windows once more, or with -1 give it back; what has left them is nothing."""
+        _count(self, number)
+        for visit in self.visits:
+            _count(visit, number)
+
     def release(self) -> None:
         """Give back everything but the request's own count, as it came; twice does no harm."""
         for one in self.concurrency:
@@ -119,3 +122,11 @@ class Reservation(Struct, eq=False):
         """Give back the request's own count."""
         for rate in self.guard.requests:
             rate.settled.add(self.time_ms, -1)
+
+
+def _count(one: Visit | Reservation, number: int) -> None:
+    guard, time_ms = one.guard, one.time_ms
+    for rate in guard.requests:
+        rate.settled.add(time_ms, number)
+    for rate in guard.tokens:
+        rate.reserved.add(time_ms, number * one.tokens)

@@ -78,6 +78,8 @@ STEPS = (
 class Machine(RuleBasedStateMachine):
     """One limiter, and beside it what a person would write down."""
 
+    requests_wait = True
+
     def __init__(self) -> None:
         super().__init__()
         self.now_ms = NOW_MS
@@ -115,7 +117,8 @@ class Machine(RuleBasedStateMachine):
         self, caller: Caller, model: str, size: int, longest: int | None, waited: int
     ) -> None:
         self.number += 1
-        exchange = exchange_of(self.number, self.now_ms - waited, caller, model, size, longest)
+        came_ms = self.now_ms - waited * self.requests_wait
+        exchange = exchange_of(self.number, came_ms, caller, model, size, longest)
         before = self.limiter.use()
         try:
             self.limiter.stage(self.under_way.append)(exchange)  # type: ignore[arg-type, unused-coroutine]
@@ -240,6 +243,39 @@ class Machine(RuleBasedStateMachine):
         assert by_name(self.made().use()) == by_name(uses)
 
 
+class SteppingClock(Machine):
+    """The same, with a clock that is set back while requests are under way."""
+
+    requests_wait = False  # else it may be one of them that shows how far the clock was set back
+
+    @rule(step=st.sampled_from([-90_000_000, -7_300_000, -3_600_000, -120_000, -61_000, -59_000, -1_000]))
+    def the_clock_is_set_back(self, step: int) -> None:
+        self.now_ms += step
+
+    def no_stretch_of_time_holds_more_than_is_allowed(self) -> None:
+        """By such a clock nobody can tell."""
+
+    def no_limit_is_passed_by_what_is_used_and_reserved(self) -> None:
+        """As above; but what is given back is never more than was taken."""
+
+    def requests_under_way_are_those_that_have_not_ended(self) -> None:
+        """As above."""
+
+    @invariant()
+    def nothing_is_given_back_twice(self) -> None:
+        assert all(use.used >= 0 and use.reserved >= 0 for use in self.limiter.use())
+
+    def teardown(self) -> None:
+        """Once everything has ended nothing is held."""
+        while self.under_way:
+            self.a_request_ends(0, Outcome.OK, 1.0)
+        uses = self.limiter.use()
+        assert all(one.reserved == 0 for one in uses)
+        assert all(one.used == 0 for one in uses if one.limit == "concurrent_requests")
+
+
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 TestLimits = Machine.TestCase
 TestLimits.settings = settings(max_examples=80, stateful_step_count=30, deadline=None, phases=PHASES)
+TestSteppingClock = SteppingClock.TestCase
+TestSteppingClock.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, phases=PHASES)
