@@ -21,6 +21,9 @@ from tests.end_to_end.test_teams import admin_of
 from tests.support.served import KEYS, RunningGateway, eventually, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
 
+BY_A_COMMAND = ((system_user(), "admin API"), ("gateway", "configuration file"))
+"""Who changed the configuration; the latter where the command took more than a second to say so."""
+
 
 def hash_of(row: dict[str, Any]) -> str:
     """Compute a row's hash as the export's help tells it."""
@@ -83,8 +86,7 @@ async def test_a_changed_configuration_is_told_and_a_refused_one(tmp_path: Path)
             await gateway.shareai("route", "add", "fresh", "p1/m1")
             row = (await gateway.shareai("audit", "list", "--json", "--limit", "1")).json["rows"][0]
             assert row["action"] == "config.change"
-            by_command, by_itself = (system_user(), "admin API"), ("gateway", "configuration file")
-            assert (row["actor"], row["origin"]) in (by_command, by_itself)  # who looks first
+            assert (row["actor"], row["origin"]) in BY_A_COMMAND
             assert row["subject"] == str(gateway.paths.config_file)
             assert json.loads(row["before"]) == {"routes": {}}
             after = json.loads(row["after"])
