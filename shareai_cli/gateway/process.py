@@ -206,10 +206,10 @@ class GatewayProcess:
         closing.push_async_callback(self._close_server)
         closing.callback(feed.close)
         self._base_url = f"{loopback_address(server_settings.host, server.port)}/v1"
+        await self._config_record.begun(settings, FILE)
         self._leave_address(token)
         closing.callback(self._remove_address)
 
-        await self._config_record.begun(settings, FILE)
         await fleet.start()
         gateway.start()
         reporting.start()

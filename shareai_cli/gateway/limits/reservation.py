@@ -94,8 +94,9 @@ class Reservation(Struct, eq=False):
 
     def come_by(self, time_ms: int) -> None:
         """Have come then at the latest: the clock was set back."""
-        for one in (self, *self.visits):
-            one.time_ms = min(one.time_ms, time_ms)
+        self.time_ms = min(self.time_ms, time_ms)
+        for visit in self.visits:
+            visit.time_ms = min(visit.time_ms, time_ms)
 
     def count(self, number: int) -> None:
         """Take what is held of windows once more, or with -1 give it back; what has left them is nothing."""
