@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Final
 
 from shareai_cli.config.limits import read_limits
-from shareai_cli.ledger.keys import descendant_ids, list_keys
+from shareai_cli.ledger.key_settings import decode_limits
+from shareai_cli.ledger.keys import descendant_ids
 from shareai_cli.ledger.teams import list_teams
 from shareai_cli.types import Limits, Subject
+
+_KEYS: Final = "SELECT id, name, limits FROM keys WHERE revoked_ms IS NULL AND limits != '{}' ORDER BY id"
 
 
 def declared_limits(connection: sqlite3.Connection) -> dict[Subject, Limits]:
@@ -18,8 +22,7 @@ def declared_limits(connection: sqlite3.Connection) -> dict[Subject, Limits]:
     limits = {
         Subject("team", team.name): read_limits(team.limits) for team in list_teams(connection) if team.limits
     }
-    for key in list_keys(connection):
-        if key.limits and key.revoked_ms is None:
-            minted = descendant_ids(connection, key.id)
-            limits[Subject("key", key.name, (key.id, *minted))] = read_limits(key.limits)
+    for number, name, written in connection.execute(_KEYS):
+        minted = descendant_ids(connection, number)
+        limits[Subject("key", name, (number, *minted))] = read_limits(decode_limits(written))
     return limits

@@ -205,6 +205,13 @@ def count_descendants(connection: sqlite3.Connection, number: int) -> int:
     return int(connection.execute(query, (number,)).fetchone()[0])
 
 
+def minted_since(connection: sqlite3.Connection, number: int, since_ms: int) -> tuple[int, int]:
+    """Return how many of the same were made after a time, revoked ones included, and when the first was."""
+    query = f"{_MINTED} SELECT count(*), min(created_ms) FROM keys WHERE id IN minted AND created_ms > ?"  # noqa: S608
+    count, first_ms = connection.execute(query, (number, since_ms)).fetchone()
+    return int(count), int(first_ms or since_ms)
+
+
 def find_key(connection: sqlite3.Connection, name: str) -> KeyInfo | None:
     """Return the valid key of a name; None where there is none."""
     row = connection.execute(

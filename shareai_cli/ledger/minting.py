@@ -7,7 +7,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shareai_cli.errors import AuthenticationFailed, PermissionRefused, UnknownKey, UsageError
+from shareai_cli.errors import (
+    AuthenticationFailed,
+    PermissionRefused,
+    RateLimited,
+    UnknownKey,
+    UsageError,
+)
 from shareai_cli.ledger.key_bounds import wider
 from shareai_cli.ledger.key_settings import LONGEST_NAME, changed_settings, settings_of
 from shareai_cli.ledger.keys import (
@@ -16,6 +22,7 @@ from shareai_cli.ledger.keys import (
     descendants,
     find_key,
     key_by_id,
+    minted_since,
     revoke_key,
 )
 from shareai_cli.nearest import nearest
@@ -26,6 +33,11 @@ DEEPEST: Final = 5
 
 MOST_MINTED: Final = 1000
 """Keys below such a key that are not revoked."""
+
+MOST_AN_HOUR: Final = 1000
+"""Keys that are made below it within an hour: each stays in the accounts, and in the audit, for good."""
+
+HOUR_MS: Final = 3_600_000
 
 
 def mint_key(
@@ -40,10 +52,11 @@ def mint_key(
 ) -> KeyInfo:
     """Make a key below the caller's, without limits of its own; what is not wanted it has from there.
 
-    Raises `PermissionRefused` where the caller may not, or not so; `UsageError` where no key can be so.
+    Raises `PermissionRefused` where the caller may not, or not so; `RateLimited` where it has made many of
+    late; `UsageError` where no key can be so.
     """
     chain = [key_by_id(connection, number) for number in (caller.key_id, *caller.ancestors)]
-    _check_chain(connection, chain)
+    _check_chain(connection, chain, now_ms)
     parent = chain[0]
     # A former secret of a rotated key makes none that outlasts it.
     bound = replace(settings_of(parent), expires_ms=caller.expires_ms)
@@ -79,7 +92,7 @@ def actor_of(caller: Caller) -> Actor:
     return Actor(f"key/{caller.key_name}", "public API")
 
 
-def _check_chain(connection: sqlite3.Connection, chain: list[KeyInfo]) -> None:
+def _check_chain(connection: sqlite3.Connection, chain: list[KeyInfo], now_ms: int) -> None:
     if any(key.revoked_ms is not None for key in chain):
         raise AuthenticationFailed("The API key is missing or not valid.", hint="It was revoked just now.")
     if not all(key.may_mint for key in chain):
@@ -95,4 +108,11 @@ def _check_chain(connection: sqlite3.Connection, chain: list[KeyInfo]) -> None:
         raise PermissionRefused(
             f"There are {MOST_MINTED} minted keys below the key '{chain[-1].name}' already.",
             hint="DELETE /v1/keys/NAME ends those that are no longer needed; expired ones count, too.",
+        )
+    lately, first_ms = minted_since(connection, chain[-1].id, now_ms - HOUR_MS)
+    if lately >= MOST_AN_HOUR:
+        raise RateLimited(
+            f"{MOST_AN_HOUR} keys were minted below the key '{chain[-1].name}' within an hour.",
+            hint="Keep a key for more than one job.",
+            retry_after=(first_ms + HOUR_MS - now_ms) / 1000,
         )

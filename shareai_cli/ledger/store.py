@@ -133,7 +133,7 @@ class Store:
     def mint_key(
         self, caller: Caller, name: str, digest: bytes, wanted: KeyChanges, *, shown: str = ""
     ) -> KeyInfo:
-        """Make a key for a key; raises `PermissionRefused`, `UsageError`."""
+        """Make a key for a key; raises `PermissionRefused`, `RateLimited`, `UsageError`."""
         with self._changing() as (connection, now_ms):
             return minting.mint_key(connection, now_ms, caller, name, digest, wanted, shown=shown)
 

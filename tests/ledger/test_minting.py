@@ -13,10 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from shareai_cli.errors import AuthenticationFailed, PermissionRefused, ShareAIError, UnknownKey, UsageError
+from shareai_cli.errors import (
+    AuthenticationFailed,
+    PermissionRefused,
+    RateLimited,
+    ShareAIError,
+    UnknownKey,
+    UsageError,
+)
 from shareai_cli.gateway.permission import may_use
 from shareai_cli.ledger import Store, list_audit
-from shareai_cli.ledger.minting import DEEPEST, MOST_MINTED
+from shareai_cli.ledger.minting import DEEPEST, MOST_AN_HOUR, MOST_MINTED
 from shareai_cli.paths import Paths
 from shareai_cli.types import Caller, KeyChanges, KeySettings, Preference
 from tests.support.clock import FakeClock
@@ -243,6 +250,28 @@ def test_the_number_of_minted_keys_is_bounded(store: Store) -> None:
     mint(store, "sub", "more")
     with pytest.raises(PermissionRefused, match="1000 minted keys"):
         mint(store, "ci", "evenmore")
+
+
+def test_keys_that_come_and_go_are_bounded_too(store: Store, clock: FakeClock) -> None:
+    """Each stays in the accounts: of those within an hour there are so many, whatever became of them."""
+    make(store)
+    sub = mint(store, "ci", "sub", may_mint=True)
+    with store.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO keys (name, digest, team, shown, created_ms, revoked_ms, parent) "
+            "VALUES ('job', ?, 'default', '', ?, 6, ?)",
+            [
+                (digest_of(f"job{number}"), START_MS + 60_000, sub.key_id)
+                for number in range(MOST_AN_HOUR - 1)
+            ],
+        )
+    clock.forward(120)
+    for parent in ("ci", "sub"):
+        with pytest.raises(RateLimited, match="1000 keys were minted below the key 'ci'") as refused:
+            mint(store, parent, "more")
+        assert refused.value.retry_after == 3_480
+    clock.forward(3_480)
+    mint(store, "sub", "more")
 
 
 # -- a child is for nothing that its parent is not for
