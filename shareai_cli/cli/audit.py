@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def list_(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List changes of keys, nodes, the cache and the configuration, the latest last.
+    """List changes of keys, teams, nodes, the cache and the configuration, and refusals, the latest last.
 
     WHO is the user whose command it was, as that command says. --json tells what was before and after.
     """
@@ -53,8 +53,11 @@ def list_(
         note("No changes in that time." if since is not None else "No changes yet.")
     else:
         print_table(
-            ("ID", "WHEN", "WHO", "FROM", "WHAT", "SUBJECT"),
-            [(one.id, _moment(one.time_ms), one.actor, one.origin, one.action, one.subject) for one in rows],
+            ("ID", "WHEN", "WHO", "FROM", "WHAT", "SUBJECT", "WHICH"),
+            [
+                (one.id, _moment(one.time_ms), one.actor, one.origin, one.action, one.subject, _which(one))
+                for one in rows
+            ],
         )
 
 
@@ -92,6 +95,27 @@ def verify(
         )
     if verdict.faults:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _which(row: AuditRow) -> str:
+    """Say what of the subject was changed, which limit is used up, or why something was refused."""
+    before, after = _fields(row.before), _fields(row.after)
+    if "reason" in after:
+        number = after.get("number")
+        return f"{after['reason']}" + (f", {number} times" if number != 1 else "")
+    if row.action.endswith(".change"):
+        return ", ".join(name for name in {**before, **after} if before.get(name) != after.get(name))
+    return str(after.get("limit", ""))
+
+
+def _fields(text: str | None) -> dict[str, Any]:
+    """Return the fields of a JSON object; nothing where it is none: rows may have been tampered with."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(text or "", type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
 
 
 def _verify_here(context: typer.Context) -> AuditVerdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from shareai_cli.cli.audit import PAGE
 from shareai_cli.client import find_gateway, system_user
 from shareai_cli.ledger import Store
 from shareai_cli.paths import find_paths
-from shareai_cli.types import GATEWAY
+from shareai_cli.types import GATEWAY, KeyChanges
 from tests.end_to_end.test_teams import admin_of
 from tests.support.served import KEYS, RunningGateway, eventually, one_route, shareai_here
 from tests.support.upstream import FaultUpstream
@@ -222,6 +223,32 @@ async def test_who_asks_the_admin_api_cannot_write_what_no_name_is(tmp_path: Pat
                     assert (await client.get(f"{url}/audit?{query}")).status_code == 400
             actors = [actor for _, _, actor, _ in (await told(tmp_path))[1:]]
             assert actors == ["unknown", "unknown", "x" * 300, "ann"]
+
+
+async def test_a_list_says_which(tmp_path: Path) -> None:
+    """What of a key was changed, why and how often it was refused, which limit is used up."""
+    paths = find_paths({"SHAREAI_HOME": str(tmp_path)})
+    paths.make_state()
+    store = Store(paths.database)
+    store.create_key("ci", b"c" * 32)
+    store.change_key("ci", KeyChanges(limits={"requests_per_day": 5}, prefer="own"))
+    store.record(GATEWAY, "key.refuse", "ci", after={"reason": "rate_limit_exceeded", "number": 3})
+    store.record(GATEWAY, "key.refuse", "ci", after={"reason": "expired", "number": 1})
+    store.record(GATEWAY, "limit.warn", "team/dev", after={"limit": "soft_budget_per_day"})
+    store.record(GATEWAY, "config.change", "config.toml", before={"routes": {}}, after={"limits": {}})
+    store.record(GATEWAY, "config.change", "config.toml", before=[1], after="\x1b[31m")
+    store.close()
+    listed = (await run_shareai(tmp_path, "audit", "list")).out
+    rows = [[*re.split(" {2,}", line.strip()), ""] for line in listed.splitlines()]
+    assert [row[6] for row in rows[2:]] == [
+        "prefer, limits",
+        "rate_limit_exceeded, 3 times",
+        "expired",
+        "soft_budget_per_day",
+        "routes, limits",
+        "",
+    ]
+    assert "\x1b" not in listed
 
 
 async def test_lists_say_what_there_is_not(tmp_path: Path) -> None:
