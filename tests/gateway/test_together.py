@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ class Scene:
 
     async def _ask(self, gate: Gate) -> None:
         chance = self.chance
-        fields = {"seed": chance.randrange(6), "stream": chance.random() < 0.5}
+        fields: dict[str, Any] = {"seed": chance.randrange(6), "stream": chance.random() < 0.5}
         if chance.random() < 0.5:
             fields["max_tokens"] = chance.choice((5, 300))
         wanted = chance.choice(("", "", "", "", "no-cache", "no-store"))
