@@ -117,7 +117,7 @@ def written(draw: st.DrawFn, tree: object) -> str:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abc"), TREES, max_size=3).flatmap(
         lambda tree: st.tuples(written(tree), written(tree))
