@@ -36,6 +36,7 @@ async def test_a_reload_is_in_the_name_of_who_asks_for_it(said: str, name: str) 
         explain_route=nothing,
         settled=nothing,
         changed=nothing,
+        overridden=nothing,
         feed=nothing,
         drills=nothing,
         refused=nothing,
