@@ -122,7 +122,7 @@ async def test_what_was_changed_while_no_gateway_ran_is_told_at_the_next_start(t
         config = one_route(upstream.base_url)
         gateway = await RunningGateway.start(tmp_path, config, environ=KEYS)
         await gateway.stop()
-        await run_shareai(tmp_path, "limit", "set", "organization", "requests_per_minute=77", environ=KEYS)
+        await shareai_here(tmp_path, "limit", "set", "organization", "requests_per_minute=77", environ=KEYS)
         for _ in range(2):
             async with await RunningGateway.start(tmp_path, environ=KEYS) as gateway:
                 gateway.paths.config_file.write_text(gateway.paths.config_file.read_text() + "# Touched.\n")
@@ -238,7 +238,7 @@ async def test_a_list_says_which(tmp_path: Path) -> None:
     store.record(GATEWAY, "config.change", "config.toml", before={"routes": {}}, after={"limits": {}})
     store.record(GATEWAY, "config.change", "config.toml", before=[1], after="\x1b[31m")
     store.close()
-    listed = (await run_shareai(tmp_path, "audit", "list")).out
+    listed = (await shareai_here(tmp_path, "audit", "list")).out
     rows = [[*re.split(" {2,}", line.strip()), ""] for line in listed.splitlines()]
     assert [row[6] for row in rows[2:]] == [
         "prefer, limits",
