@@ -168,17 +168,20 @@ class Model:
 
     @cached_property
     def silent(self) -> list[int]:
-        """The control tokens that do not end a reply: they have a text, and none of it reaches a reply."""
-        is_control = llama_cpp.llama_vocab_is_control
-        controls = (token for token in range(self.vocabulary_size) if is_control(self._vocabulary, token))
-        return [token for token in controls if not self.ends(token)]
+        """The tokens that do not end a reply, have a text, and show none of it in a reply."""
+        hidden = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+        attributes = llama_cpp.llama_vocab_get_attr
+        found = (
+            token for token in range(self.vocabulary_size) if attributes(self._vocabulary, token) & hidden
+        )
+        return [token for token in found if not self.ends(token)]
 
-    def piece(self, token: int) -> bytes:
-        """Return a token's bytes in the reply; control tokens have none."""
+    def piece(self, token: int, *, shown: bool = False) -> bytes:
+        """Return a token's bytes in the reply; control tokens have none unless they are `shown`."""
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, size, 0, False)
+            count = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, size, 0, shown)
             if count >= 0:
                 return buffer.raw[:count]
             size = -count

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from shareai_cli.errors import ContextTooLong, MalformedRequest
+from shareai_cli.errors import ContextTooLong, EngineFailed, MalformedRequest
 from shareai_cli.llama.batching.generation import GenerationRequest
+from shareai_cli.llama.batching.grammar import Grammar
 from shareai_cli.llama.bindings import Model
-from shareai_cli.llama.bodies.chat import ChatBody, ResponseFormat
+from shareai_cli.llama.bodies.chat import ChatBody
 from shareai_cli.llama.bodies.completion import CompletionBody
 from shareai_cli.llama.bodies.embedding import EmbeddingBody
 from shareai_cli.llama.bodies.generation import GenerationBody
 from shareai_cli.llama.bodies.inputs import texts_of
-from shareai_cli.llama.schema_grammar import any_object_grammar, schema_grammar
 from shareai_cli.llama.template import ChatTemplate
+from shareai_cli.llama.tools.form import marks_of, reader_of, reply_grammar
+from shareai_cli.llama.tools.source import ReplyReader
+
+
+class ChatPrompt(Struct, frozen=True):
+    """What a chat asks for."""
+
+    request: GenerationRequest
+    reader: Callable[[], ReplyReader] | None
+    """Makes what reads the calls and the reasoning of one reply; None where a reply is text alone."""
 
 
 class PromptReader:
@@ -30,11 +41,18 @@ class PromptReader:
             model.template(), begin=model.text_of(model.begin), end=model.text_of(model.end)
         )
 
-    def chat(self, body: ChatBody) -> GenerationRequest:
+    def chat(self, body: ChatBody) -> ChatPrompt:
         """Return what a chat asks for; `ContextTooLong` where the messages leave no room for a reply."""
-        prompt = self.tokens(self._template.render(body.messages, body.offered_tools), "messages")
-        request = self._request(body, [prompt], body.limit, "messages")
-        return replace(request, grammar=_grammar(body.response_format))
+        family = self._template.family
+        prompt = self._template.render(body.messages, body.offered_tools, body.reasoning_effort)
+        thinking = family.thinking
+        opened = thinking is not None and prompt.rstrip().endswith(thinking.begin)
+        request = self._request(body, [self.tokens(prompt, "messages")], body.limit, "messages")
+        shown = self._tokens_in(marks_of(family, body))
+        grammar = reply_grammar(family, body, opened)
+        self._check_grammar(grammar)
+        request = replace(request, grammar=grammar, shown=shown)
+        return ChatPrompt(request, reader_of(family, body, opened))
 
     def completion(self, body: CompletionBody) -> GenerationRequest:
         """Return what a completion asks for; `ContextTooLong` where a prompt leaves no room for a reply."""
@@ -103,11 +121,20 @@ class PromptReader:
                 param=field,
             )
 
+    def _tokens_in(self, marks: Sequence[str]) -> frozenset[int]:
+        """Return the control tokens that are marks, or parts of them."""
+        if not marks:
+            return frozenset()
+        texts = ((token, self._model.text_of(token)) for token in self._model.silent)
+        return frozenset(token for token, text in texts if any(text in mark for mark in marks))
 
-def _grammar(wanted: ResponseFormat | None) -> str:
-    """Return the grammar that a reply of the wanted form keeps to, "" for free text."""
-    if wanted is None or wanted.type == "text":
-        return ""
-    if wanted.json_schema is None or not wanted.json_schema.schema:
-        return any_object_grammar()
-    return schema_grammar(wanted.json_schema.schema)
+    def _check_grammar(self, text: str) -> None:
+        """Raise `MalformedRequest` for a grammar that llama.cpp does not take: a client's schema made it."""
+        if not text:
+            return
+        try:
+            Grammar(self._model, text).close()
+        except EngineFailed:
+            raise MalformedRequest(
+                "llama.cpp cannot keep to the schemas of this request: they may be parts of themselves."
+            ) from None

@@ -12,12 +12,16 @@ from typing import Any, Protocol
 import msgspec
 
 from shareai_cli.llama.batching.generation import Delta, Finish, Scored, Text
-from shareai_cli.llama.text import Call, ToolCallReader
+from shareai_cli.llama.tools.pieces import CallBegins, Content, Piece, Reasoning
+from shareai_cli.llama.tools.source import ReplyReader
 
 DONE = b"data: [DONE]\n\n"
 
 LEAST_LOGPROB = -9999.0
 """What OpenAI writes for a token that cannot come: JSON has no infinity."""
+
+MOST_CALLS = 128
+"""Tool calls of one reply, as in OpenAI's interface."""
 
 Pieces = Callable[[int], bytes]
 """The bytes of a token."""
@@ -79,54 +83,87 @@ class Tally:
 class _Choice:
     """One choice of a reply: what its text holds so far, and what is not written yet."""
 
-    def __init__(self, index: int, *, tools: bool) -> None:
+    def __init__(self, index: int, reader: ReplyReader | None, *, several_calls: bool) -> None:
         self.index = index
         self.text: list[str] = []
-        self.calls: list[dict[str, Any]] = []
+        self.reasoning: list[str] = []
+        self.calls: list[_Call] = []
         self.scores: list[Scored] = []
         self.reason: str | None = None
-        self._tools = ToolCallReader() if tools else None
+        self._reader = reader
+        self._most_calls = MOST_CALLS if several_calls else 1
+        self._is_passed_over = False
 
-    def feed(self, text: Text) -> list[str | Call]:
+    def feed(self, text: Text) -> list[Piece]:
         """Return what is settled after more text."""
         self.scores += text.scores
-        return self._tools.feed(text.text) if self._tools else [text.text]
+        return self._reader.feed(text.text) if self._reader is not None else [Content(text.text)]
 
-    def finish(self, finish: Finish) -> list[str | Call]:
+    def finish(self, finish: Finish) -> list[Piece]:
         """Return what was held back."""
-        rest = self._tools.finish() if self._tools else []
-        called = self.calls or any(isinstance(piece, Call) for piece in rest)
+        rest = self._reader.finish() if self._reader is not None else []
+        called = self.calls or any(isinstance(piece, CallBegins) for piece in rest)
         self.reason = "tool_calls" if called and finish.reason == "stop" else finish.reason
         return rest
 
-    def add(self, piece: str | Call) -> dict[str, Any]:
-        """Keep a piece and return its delta."""
-        if isinstance(piece, str):
-            self.text.append(piece)
-            return {"content": piece}
-        function = {"name": piece.name, "arguments": piece.arguments}
-        call = {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
-        self.calls.append(call)
-        return {"tool_calls": [{"index": len(self.calls) - 1, **call}]}
+    def add(self, piece: Piece) -> dict[str, Any] | None:
+        """Keep a piece and return its delta; None for a call that is beyond those that may come."""
+        if isinstance(piece, Content):
+            self.text.append(piece.text)
+            return {"content": piece.text}
+        if isinstance(piece, Reasoning):
+            self.reasoning.append(piece.text)
+            return {"reasoning_content": piece.text}
+        if isinstance(piece, CallBegins):
+            self._is_passed_over = len(self.calls) >= self._most_calls
+            if self._is_passed_over:
+                return None
+            self.calls.append(_Call(piece.name))
+            return {"tool_calls": [{"index": len(self.calls) - 1, **self.calls[-1].whole()}]}
+        if self._is_passed_over:
+            return None
+        self.calls[-1].arguments.append(piece.text)
+        return {"tool_calls": [{"index": len(self.calls) - 1, "function": {"arguments": piece.text}}]}
 
     def message(self) -> dict[str, Any]:
         """Return the whole message."""
         text = "".join(self.text)
-        if not self.calls:
-            return {"role": "assistant", "content": text, "refusal": None}
-        return {
-            "role": "assistant",
-            "content": text.strip() or None,
-            "refusal": None,
-            "tool_calls": self.calls,
-        }
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
+        if self.calls:
+            message["content"] = text.strip() or None
+            message["tool_calls"] = [call.whole() for call in self.calls]
+        return message
+
+
+class _Call:
+    """A tool call, its arguments as far as they came."""
+
+    def __init__(self, name: str) -> None:
+        self.id = f"call_{secrets.token_hex(12)}"
+        self.name = name
+        self.arguments: list[str] = []
+
+    def whole(self) -> dict[str, Any]:
+        """Return it as an object."""
+        function = {"name": self.name, "arguments": "".join(self.arguments)}
+        return {"id": self.id, "type": "function", "function": function}
 
 
 class ChatReply:
     """A chat completion: all its objects have the same id, time and model."""
 
     def __init__(
-        self, model: str, created: int, *, choices: int, tools: bool, logprobs: bool, pieces: Pieces
+        self,
+        model: str,
+        created: int,
+        *,
+        choices: int,
+        logprobs: bool,
+        pieces: Pieces,
+        reader: Callable[[], ReplyReader] | None = None,
+        several_calls: bool = True,
     ) -> None:
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
@@ -134,7 +171,10 @@ class ChatReply:
             "created": created,
             "model": model,
         }
-        self._choices = [_Choice(index, tools=tools) for index in range(choices)]
+        readers = [reader() if reader is not None else None for _ in range(choices)]
+        self._choices = [
+            _Choice(index, one, several_calls=several_calls) for index, one in enumerate(readers)
+        ]
         self._tally = Tally(choices, choices=choices)
         self._logprobs = logprobs
         self._pieces = pieces
@@ -151,7 +191,7 @@ class ChatReply:
         return b"".join(self._event(choice.index, role) for choice in self._choices)
 
     def events(self, delta: Delta) -> bytes:
-        """Return an event for each piece of text and each whole tool call, and one for an end."""
+        """Return an event for each piece of text, of reasoning and of a tool call, and one for an end."""
         choice = self._choices[delta.choice]
         if isinstance(delta, Text):
             return b"".join(self._written(choice, choice.feed(delta)))
@@ -181,12 +221,15 @@ class ChatReply:
         head = {**self._head, "object": "chat.completion"}
         return msgspec.json.encode({**head, "choices": choices, "usage": self._tally.usage()})
 
-    def _written(self, choice: _Choice, pieces: Sequence[str | Call]) -> Iterable[bytes]:
+    def _written(self, choice: _Choice, pieces: Sequence[Piece]) -> Iterable[bytes]:
         for piece in pieces:
+            delta = choice.add(piece)
+            if delta is None:
+                continue
             scores = [score_object(score, self._pieces) for score in choice.scores]
             choice.scores.clear()
             self._scores[choice.index] += scores
-            yield self._event(choice.index, choice.add(piece), scores=scores)
+            yield self._event(choice.index, delta, scores=scores)
 
     def _event(
         self, index: int, delta: dict[str, Any], reason: str | None = None, scores: Sequence[Any] = ()

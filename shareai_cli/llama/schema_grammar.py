@@ -6,30 +6,16 @@ the schema names. References: https://json-schema.org/draft/2020-12 and grammars
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shareai_cli.errors import MalformedRequest
+from shareai_cli.llama.gbnf import Rules
 
 MOST_RULES = 2000
 DEEPEST = 64
 MOST_REPEATED = 2000
-"""Bounds of what a client may send: rules, levels of a schema, and repetitions in all of it."""
-
-_BASIC = {
-    "space": r'(" " | "\n" [ \t]{0,20})?',
-    "char": r'[^"\\\x7F\x00-\x1F] | [\\] (["\\bfnrt] | "u" [0-9a-fA-F]{4})',
-    "string": r'"\"" char* "\""',
-    "integer": r'"-"? ("0" | [1-9] [0-9]{0,15})',
-    "number": r'integer ("." [0-9]{1,16})? ([eE] [-+]? [0-9]{1,3})?',
-    "boolean": '"true" | "false"',
-    "null": '"null"',
-    "value": "object | array | string | number | boolean | null",
-    "member": 'string ":" space value',
-    "object": '"{" space (member ("," space member)* space)? "}"',
-    "array": '"[" space (value ("," space value)* space)? "]"',
-}
+"""Bounds of what a client may send: rules, levels of a schema, and repetitions in a whole grammar."""
 
 _UNKNOWN = (
     *("pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "uniqueItems"),
@@ -38,49 +24,56 @@ _UNKNOWN = (
 )
 """Keywords that restrict what is valid and that no grammar is made for."""
 
-
-def any_object_grammar() -> str:
-    """Return the grammar of any JSON object."""
-    return _written({"root": "object"})
+SCHEMA_FIELD = "response_format.json_schema.schema"
 
 
 def schema_grammar(schema: Any) -> str:
     """Return the grammar of a schema; `MalformedRequest` says what of it cannot be kept, and where."""
-    builder = _Builder(schema)
-    rules = {"root": builder.expression(schema, "schema", 0)}
-    return _written({**rules, **builder.rules})
+    rules = Rules()
+    return rules.written(schema_expression(rules, schema))
 
 
-def _written(rules: Mapping[str, str]) -> str:
-    return "\n".join(f"{name} ::= {body}" for name, body in {**rules, **_BASIC}.items())
+def schema_expression(rules: Rules, schema: Any, *, field: str = SCHEMA_FIELD, strict: bool = True) -> str:
+    """Return what stands for a schema that is in a `field`, and add the rules that it needs.
+
+    `MalformedRequest` says what of it cannot be kept, and where; not `strict`, a value of the right shape
+    does where a keyword says more about it than a grammar can.
+    """
+    try:
+        return _Builder(rules, schema, strict=strict).expression(schema, "schema", 0)
+    except MalformedRequest as error:
+        raise MalformedRequest(error.message, param=field) from None
 
 
 class _Builder:
-    """The rules that a schema needs, each with a number for a name."""
+    """Turns one schema into rules."""
 
-    def __init__(self, root: Any) -> None:
-        self.rules: dict[str, str] = {}
+    def __init__(self, rules: Rules, root: Any, *, strict: bool) -> None:
+        self._rules = rules
+        self._literal = rules.dialect.literal
         self._root = root
-        self._repeated = 0
+        self._strict = strict
         self._references: dict[str, str] = {}
 
     def expression(self, schema: Any, place: str, depth: int) -> str:
         """Return what stands for a schema in another one's rule."""
-        if depth > DEEPEST or len(self.rules) > MOST_RULES:
+        if depth > DEEPEST or len(self._rules) > MOST_RULES:
             raise _refused(place, "the schema is nested too deeply or too large")
         if schema is True or schema == {}:
             return "value"
         if not isinstance(schema, dict):
             raise _refused(place, "a schema is an object")
         unknown = next((keyword for keyword in _UNKNOWN if keyword in schema), None)
-        if unknown is not None:
+        if unknown is not None and self._strict:
             raise _refused(place, f"{unknown!r} cannot be kept by local models")
         if "$ref" in schema:
             return self._reference(schema["$ref"], place, depth)
         if "const" in schema:
-            return _literal(schema["const"])
+            return self._literal(schema["const"])
         if "enum" in schema:
-            return self._one_of([_literal(value) for value in _sequence(schema["enum"], f"{place}.enum")])
+            return self._one_of(
+                [self._literal(value) for value in _sequence(schema["enum"], f"{place}.enum")]
+            )
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 return self._alternatives(schema, keyword, place, depth)
@@ -126,11 +119,9 @@ class _Builder:
         known = {**properties, **{str(name): {} for name in required if name not in properties}}
         if not known:
             return self._mapping(schema.get("additionalProperties", True), place, depth)
+        key = self._rules.dialect.key
         members = [
-            (
-                f'{_literal(name)} ":" space {self.expression(value, f"{place}.{name[:40]}", depth + 1)}',
-                name in required,
-            )
+            (f"{key(name)} {self.expression(value, f'{place}.{name[:40]}', depth + 1)}", name in required)
             for name, value in known.items()
         ]
         return self._rule(f'"{{" space {self._members(members)} "}}"')
@@ -152,9 +143,7 @@ class _Builder:
             return self._rule('"{" space "}"')
         if values is True or values == {}:
             return "object"
-        member = self._rule(
-            f'string ":" space {self.expression(values, f"{place}.additionalProperties", depth + 1)}'
-        )
+        member = self._rule(f"key {self.expression(values, f'{place}.additionalProperties', depth + 1)}")
         return self._rule(f'"{{" space ({member} ("," space {member})* space)? "}}"')
 
     def _array(self, schema: dict[str, Any], place: str, depth: int) -> str:
@@ -188,9 +177,10 @@ class _Builder:
         if name is None:
             # Named before it is made: it may be part of itself.
             name = self._references[reference] = self._rule("")
-            self.rules[name] = self.expression(self._target(reference, place), place, depth + 1)
-            if self.rules[name] == name:
+            body = self.expression(self._target(reference, place), place, depth + 1)
+            if body == name:
                 raise _refused(place, "a '$ref' points to itself")
+            self._rules.define(name, body)
         return name
 
     def _target(self, reference: str, place: str) -> Any:
@@ -204,20 +194,18 @@ class _Builder:
 
     def _times(self, least: int, most: int | None, place: str) -> str:
         """Return how often something comes; llama.cpp makes a rule for each time."""
-        self._repeated += most or least
-        if self._repeated > MOST_REPEATED:
+        self._rules.repeated += most or least
+        if self._rules.repeated > MOST_REPEATED:
             raise _refused(place, f"more than {MOST_REPEATED} repetitions are prescribed")
         if most is None:
             return f"{{{least},}}" if least else "*"
         return f"{{{least},{most}}}"
 
     def _one_of(self, expressions: Iterable[str]) -> str:
-        return self._rule(" | ".join(expressions))
+        return self._rules.one_of(*expressions)
 
     def _rule(self, body: str) -> str:
-        name = f"r{len(self.rules)}"
-        self.rules[name] = body
-        return name
+        return self._rules.add(body)
 
 
 def _merged(schema: dict[str, Any], place: str) -> dict[str, Any]:
@@ -254,13 +242,5 @@ def _sequence(value: Any, place: str) -> list[Any]:
     return value
 
 
-def _literal(value: Any) -> str:
-    """Return a JSON value as a string of GBNF."""
-    text = json.dumps(value, ensure_ascii=False)
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def _refused(place: str, why: str) -> MalformedRequest:
-    return MalformedRequest(
-        f"The schema cannot be used at {place[:200]}: {why}.", param="response_format.json_schema.schema"
-    )
+    return MalformedRequest(f"The schema cannot be used at {place[:200]}: {why}.")

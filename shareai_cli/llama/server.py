@@ -109,16 +109,17 @@ class ModelServer:
 
     async def _chat(self, request: Request) -> Response:
         body = decode_chat(request.body)
-        wanted = await self._read(body, self._prompts.chat)
+        prompt = await self._read(body, self._prompts.chat)
         reply = ChatReply(
             self._name,
             int(self._wall_clock()),
-            choices=wanted.choices,
-            tools=bool(body.offered_tools),
+            choices=prompt.request.choices,
             logprobs=body.alternatives is not None,
             pieces=self._model.piece,
+            reader=prompt.reader,
+            several_calls=body.several_calls,
         )
-        return await self._generate(wanted, body, reply)
+        return await self._generate(prompt.request, body, reply)
 
     async def _completions(self, request: Request) -> Response:
         body = decode_completion(request.body)

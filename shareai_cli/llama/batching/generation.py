@@ -26,6 +26,8 @@ class GenerationRequest(Struct, frozen=True):
 
     grammar: str = ""
     """What each reply has to keep to, in GBNF; "" for nothing."""
+    shown: frozenset[int] = frozenset()
+    """Control tokens whose text is part of the reply: the marks of calls and of reasoning."""
 
     @property
     def replies(self) -> int:

@@ -7,6 +7,7 @@ look at the whole vocabulary costs tens of milliseconds where it is large, and i
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Collection
 from typing import Any
 
 import llama_cpp
@@ -58,9 +59,9 @@ class Candidates:
 class Grammar:
     """Where a reply stands in a grammar of GBNF; it has to be closed."""
 
-    def __init__(self, model: Model, text: str) -> None:
-        # llama.cpp takes a control token for its text, which a reply does not show.
-        self._silent = np.array(model.silent, dtype=np.intp)
+    def __init__(self, model: Model, text: str, shown: Collection[int] = ()) -> None:
+        # llama.cpp takes a control token for its text, which a reply does not show but for a few of them.
+        self._silent = np.array([token for token in model.silent if token not in shown], dtype=np.intp)
         # A refused grammar is a NULL pointer object, and an empty text one that admits everything.
         self._pointer: Any = llama_cpp.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
         if not text.strip() or not self._pointer:

@@ -29,8 +29,8 @@ class Vocabulary(Protocol):
     def ends(self, token: int) -> bool:
         """Return whether a token ends a reply."""
 
-    def piece(self, token: int) -> bytes:
-        """Return a token's bytes in the reply."""
+    def piece(self, token: int, *, shown: bool = False) -> bytes:
+        """Return a token's bytes in the reply; of a control token's, only if it is `shown`."""
 
 
 class Sequence:
@@ -91,7 +91,7 @@ class Sequence:
             request = self.request
             later = self.choice % request.choices
             sampling = replace(request.sampling, seed=(request.sampling.seed + later) & 0xFFFFFFFF)
-            grammar = Grammar(model, request.grammar) if request.grammar else None
+            grammar = Grammar(model, request.grammar, request.shown) if request.grammar else None
             self._sampler = Sampler(sampling, prompt=self.prompt, grammar=grammar)
         return self._sampler.draw(context, self.number)
 
@@ -101,7 +101,7 @@ class Sequence:
         if vocabulary.ends(drawn.token) or drawn.token in request.stop_tokens:
             return self._finish("stop")
         self.tokens.append(drawn.token)
-        piece = vocabulary.piece(drawn.token)
+        piece = vocabulary.piece(drawn.token, shown=drawn.token in request.shown)
         if request.sampling.alternatives is not None:
             scored = Scored(drawn.token, drawn.logprob, drawn.alternatives)
             self._scores.append((self._written, scored))

@@ -44,14 +44,17 @@ class Message(Struct, frozen=True):
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
+    reasoning_content: str | None = None
 
 
 class FunctionDefinition(Struct, frozen=True, omit_defaults=True):
     """A function that the model may call, its parameters as a JSON schema."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:/-]{1,256}\Z")]
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    """Whether a call that has to come keeps to all of the schema, or as well as can be."""
 
 
 class Tool(Struct, frozen=True):
@@ -59,6 +62,19 @@ class Tool(Struct, frozen=True):
 
     type: Literal["function"]
     function: FunctionDefinition
+
+
+class FunctionName(Struct, frozen=True):
+    """Which function has to be called."""
+
+    name: str
+
+
+class NamedChoice(Struct, frozen=True):
+    """One function that has to be called."""
+
+    type: Literal["function"]
+    function: FunctionName
 
 
 class NamedSchema(Struct, frozen=True):
@@ -86,7 +102,9 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True):
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Meta(max_length=256)] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Annotated[str, Meta(max_length=16)] | None = None
     functions: list[Any] | None = None
     modalities: list[str] | None = None
 
@@ -104,6 +122,19 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True):
     def offered_tools(self) -> list[Tool]:
         """The tools that the model gets to see."""
         return [] if self.tool_choice == "none" else list(self.tools or ())
+
+    @property
+    def demanded_tools(self) -> list[Tool]:
+        """The tools of which one has to be called; none where that is the model's to decide."""
+        if isinstance(self.tool_choice, NamedChoice):
+            name = self.tool_choice.function.name
+            return [tool for tool in self.tools or () if tool.function.name == name]
+        return list(self.tools or ()) if self.tool_choice == "required" else []
+
+    @property
+    def several_calls(self) -> bool:
+        """Whether a reply may call more than one function; one that is named is called once."""
+        return self.parallel_tool_calls is not False and not isinstance(self.tool_choice, NamedChoice)
 
 
 _decoder = msgspec.json.Decoder(ChatBody)
@@ -125,10 +156,10 @@ def _refuse_unsupported(chat: ChatBody) -> None:
         raise MalformedRequest(
             "The field 'response_format.json_schema' is missing.", param="response_format.json_schema"
         )
-    if wanted is not None and wanted.type != "text" and chat.offered_tools:
-        raise unsupported("response_format", "together with tools is")
-    if chat.tool_choice not in (None, "auto", "none"):
-        raise unsupported("tool_choice", "other than auto and none is")
+    if chat.tool_choice not in (None, "auto", "none") and not chat.demanded_tools:
+        raise MalformedRequest(
+            "'tool_choice' wants a function to be called that 'tools' does not have.", param="tool_choice"
+        )
     if chat.functions:
         raise unsupported("functions")
     if chat.modalities and chat.modalities != ["text"]:

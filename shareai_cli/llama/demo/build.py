@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import gguf
@@ -126,14 +126,31 @@ def write_demo(path: Path) -> None:
         "count": chain_of(LONG_STREAM, used),
         "endless": ["tick", " tock"],
     }
+    write_chains(path, chains, TEMPLATE, endless=("endless",))
+
+
+def write_chains(
+    path: Path,
+    chains: Mapping[str, Sequence[str]],
+    template: str,
+    *,
+    controls: Iterable[str] = (),
+    endless: Iterable[str] = (),
+) -> None:
+    """Write a model whose replies are chains of tokens, each begun by the token `<|its name|>`.
+
+    A token is in one place only; `controls` are more control tokens, which may be in chains, too. The chains
+    that are `endless` begin again at their end.
+    """
     starts = [f"<|{name}|>" for name in chains]
-    words = [word for chain in chains.values() for word in chain]
-    vocabulary = [*CONTROLS, *starts, *BYTES, *words]
+    specials = [*CONTROLS, *starts, *controls]
+    words = [word for chain in chains.values() for word in chain if word not in specials]
+    vocabulary = [*specials, *BYTES, *words]
     number = {text: index for index, text in enumerate(vocabulary)}
     following: list[tuple[int, int]] = []
     for name, chain in chains.items():
         path_of = [number[f"<|{name}|>"], *(number[word] for word in chain)]
-        last = number[chain[0]] if name == "endless" else END
+        last = number[chain[0]] if name in endless else END
         following += zip(path_of, [*path_of[1:], last], strict=True)
 
     embedding = signs("shareai-demo", len(vocabulary), WIDTH)
@@ -145,9 +162,9 @@ def write_demo(path: Path) -> None:
     writer = _writer(
         path, "ShareAI demo", context=CONTEXT, width=WIDTH, layers=1, heads=1, head=HEAD, inner=32
     )
-    _add_vocabulary(writer, vocabulary, controls=[*CONTROLS, *starts])
+    _add_vocabulary(writer, vocabulary, controls=specials)
     writer.add_description("A fixed answer as a chain of tokens; made by shareai_cli/llama/demo/build.py")
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(template)
     _tensor(writer, "token_embd.weight", embedding)
     _tensor(writer, "output.weight", output)
     _add_layer(writer, 0, "shareai-demo", width=WIDTH, attention=HEAD, inner=32, scale=0.1, silent=True)

@@ -16,7 +16,7 @@ class Letters:
     def ends(self, token: int) -> bool:
         return token == END
 
-    def piece(self, token: int) -> bytes:
+    def piece(self, token: int, *, shown: bool = False) -> bytes:
         return bytes([token])
 
 
