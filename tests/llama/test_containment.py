@@ -110,6 +110,53 @@ FATAL = {
         "kept(Sampling(temperature=0.0))\nkept(Sampling())\n"
         "kept(Sampling(logit_bias=tuple((token, -100.0) for token in range(model.vocabulary_size))))"
     ),
+    "a file that is cut off": (
+        "from pathlib import Path\n"
+        "from shareai_cli.errors import ModelUnavailable\n"
+        "whole = Path(sys.argv[1]).read_bytes()\n"
+        "cut = Path(sys.argv[2]) / 'cut.gguf'\n"
+        "for size in (0, 3, 24, 1000, len(whole) // 2, len(whole) - 1):\n"
+        "    cut.write_bytes(whole[:size])\n"
+        "    try:\n        Model(library, str(cut))\n"
+        "    except ModelUnavailable:\n        continue\n"
+        "    raise SystemExit(f'loaded {size} bytes')"
+    ),
+    "schemas, names and biases of clients": (
+        "import json\n"
+        "from shareai_cli.errors import MalformedRequest\n"
+        "from shareai_cli.llama.bodies.chat import decode_chat\n"
+        "from shareai_cli.llama.engine import Engine\n"
+        "from shareai_cli.llama.batching.sequence import Sequence\n"
+        "from shareai_cli.llama.prompts import PromptReader\n"
+        "from tests.support.replies import Taken, finish\n"
+        "engine = Engine(sys.argv[1], context=2048)\n"
+        "prompts = PromptReader(engine.model, context_size=2048, slots=4, longest=256)\n"
+        "deep = {'type': 'string'}\n"
+        "for _ in range(60):\n    deep = {'items': deep}\n"
+        "schemas = [{'anyOf': [{'$ref': '#'}, {'type': 'null'}]}, {'$ref': '#/$defs/a', '$defs': {'a':\n"
+        "    {'anyOf': [{'$ref': '#/$defs/b'}]}, 'b': {'anyOf': [{'$ref': '#/$defs/a'}]}}},\n"
+        "    {'enum': ['\\0', '\\n', '\\U0010ffff', '', '\"', '\\\\', '\u2028', '::=']}, deep,\n"
+        "    {'properties': {'\\0': {}, '': {}, '\"': {}}, 'required': ['\\0']},\n"
+        "    {'type': 'array', 'minItems': 2000, 'items': {'type': 'null'}}, {'anyOf': [{}] * 100},\n"
+        "    {'items': {'maxItems': 40, 'items': {'maxItems': 40}}, 'maxItems': 40}]\n"
+        "seen = set()\n"
+        "for schema in schemas:\n"
+        "  for choice in ('auto', 'required'):\n"
+        "    function = {'name': 'a', 'parameters': schema}\n"
+        "    form = {'type': 'json_schema', 'json_schema': {'name': 'it', 'schema': schema}}\n"
+        "    body = {'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'max_tokens': 12,\n"
+        "        'tools': [{'type': 'function', 'function': function}], 'tool_choice': choice,\n"
+        "        'response_format': form, 'logit_bias': {'70': 100, '264': -100}, 'temperature': 2,\n"
+        "        'seed': 1, 'top_k': 0}\n"
+        "    try:\n        prompt = prompts.chat(decode_chat(json.dumps(body).encode()))\n"
+        "    except MalformedRequest:\n        seen.add('refused'); continue\n"
+        "    taken = Taken()\n"
+        "    engine.add(Sequence(prompt.request, taken))\n"
+        "    finish(engine)\n"
+        "    assert taken.finish, taken.error\n"
+        "    seen.add('generated')\n"
+        "assert seen == {'refused', 'generated'}"
+    ),
     "a callback that nobody seems to hold": (
         "import gc\ngc.collect()\n"
         "from shareai_cli.errors import ModelUnavailable\n"
@@ -121,11 +168,11 @@ FATAL = {
 
 
 @pytest.mark.parametrize("what", FATAL)
-def test_nothing_ends_the_process(what: str, random_file: Path) -> None:
+def test_nothing_ends_the_process(what: str, random_file: Path, tmp_path: Path) -> None:
     """It is refused in words or done, and the next computation works."""
     program = f"{PREPARED}\n{FATAL[what]}\n{WORKS}"
     done = subprocess.run(
-        [sys.executable, "-c", program, str(random_file)],
+        [sys.executable, "-c", program, str(random_file), str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=60,

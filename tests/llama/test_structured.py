@@ -159,6 +159,13 @@ def test_a_grammar_that_is_refused_or_at_its_end_fails_its_own_request_only(rand
     assert [type(one.error) for one in taken[:3]] == [EngineFailed] * 3
 
 
+def test_a_token_that_shows_nothing_stands_for_none_of_its_text(random_engine: Engine) -> None:
+    """The unknown token is called `<unk>`: a grammar that admits that text gets it letter by letter."""
+    assert generate(random_engine, 'root ::= "<unk>"', GREEDY) == "<unk>"
+    eager = structs.replace(HOT, logit_bias=(*ASCII, (CONTROLS.index("<unk>"), 100.0)))
+    assert generate(random_engine, 'root ::= "<unk>"', eager) == "<unk>"
+
+
 async def ask(served: Running, wanted: Any, **fields: Any) -> httpx.Response:
     messages = [{"role": "user", "content": "a value, please"}]
     body = {

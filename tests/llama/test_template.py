@@ -30,6 +30,58 @@ def test_templates_see_tools_and_calls_as_objects() -> None:
     )
 
 
+CALL = ToolCall(FunctionCall("weather", '{"city": "Rome"}'), id="call_0123")
+CALLED = [
+    HELLO,
+    Message(role="assistant", content="Well.", tool_calls=[CALL]),
+    Message(role="tool", tool_call_id="call_0123", content="sunny"),
+]
+
+
+def test_templates_that_know_of_no_tools_are_told_in_words() -> None:
+    """The tools in the first message, earlier calls in the form that is asked for, results as a user's."""
+    tool = Tool("function", FunctionDefinition("weather", "tells {it}", {"type": "object"}, strict=True))
+    told = template("{% for one in messages %}[{{ one.role }}: {{ one.content }}]{% endfor %}")
+    prompt = told.render(CALLED, [tool])
+    assert prompt.startswith("[system: ")
+    assert '{"name":"weather","description":"tells {it}","parameters":{"type":"object"}}' in prompt
+    assert '{"name": "the function\'s name", "arguments": {"an argument": "its value"}}' in prompt
+    assert (
+        '[assistant: Well.\n<tool_call>\n{"name":"weather","arguments":{"city":"Rome"}}\n</tool_call>]'
+        in prompt
+    )
+    assert prompt.endswith("[user: <tool_response>\nsunny\n</tool_response>]")
+    system = Message(role="system", content="Be brief.")
+    assert told.render([system, HELLO], [tool]).startswith("[system: Be brief.\n\nYou may call")
+    assert told.render([system, HELLO], []) == "[system: Be brief.][user: hello]"
+
+
+def test_templates_that_want_arguments_as_text_get_them_so() -> None:
+    """DeepSeek's put them together with other texts, which an object does not bear."""
+    source = "{{ tools }}{{ 'calls: ' + messages[1].tool_calls[0].function.arguments }}"
+    assert template(source).render(CALLED, []) == 'Nonecalls: {"city": "Rome"}'
+
+
+def test_ids_of_calls_are_shortened_where_a_template_wants_that() -> None:
+    """Mistral's take nine letters and digits; a call and its result keep belonging together."""
+    source = "[TOOL_CALLS]{{ tools }}|{{ messages[1].tool_calls[0].id }}|{{ messages[2].tool_call_id }}"
+    _, made, answered = template(source).render(CALLED, []).split("|")
+    assert made == answered
+    assert len(made) == 9
+    assert made.isalnum()
+    assert "call_0123" in template(source.removeprefix("[TOOL_CALLS]")).render(CALLED, [])
+
+
+def test_templates_hear_how_much_to_think_and_what_was_thought() -> None:
+    """`reasoning_effort` none switches thinking off, where a template has a switch; unsaid, nothing is set."""
+    source = "{{ enable_thinking is defined }} {{ enable_thinking }} {{ reasoning_effort }}"
+    assert template(source).render([HELLO], []) == "False  "
+    assert template(source).render([HELLO], [], "none") == "True False none"
+    assert template(source).render([HELLO], [], "high") == "True True high"
+    thought = Message(role="assistant", content="4", reasoning_content="2 + 2")
+    assert template("{{ messages[0].reasoning_content }}").render([thought], []) == "2 + 2"
+
+
 @pytest.mark.parametrize(
     "source",
     ["{{ raise_exception('roles must alternate') }}", "{{ messages[9].content.x }}", "{{ 1 // 0 }}"],
