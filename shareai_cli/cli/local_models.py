@@ -63,6 +63,11 @@ def declare(run: Invocation, wishes: Sequence[Wish]) -> tuple[list[Declared], Se
     paths = [Path(os.path.abspath(absolute(wish.path))) for wish in wishes]  # noqa: PTH100
     files = [check_servable(path) for path in paths]
     former = {model.path for model in run.settings().local.models} if run.file.exists() else set()
+    if all(str(path) in former for path in paths):
+        # Nothing is new, but one of them may be set aside: it is asked for again.
+        from shareai_cli.cli.reload import tell_gateway
+
+        tell_gateway(run)
     names = {
         path: wish.name or ((wish.fitting or file.id) if str(path) not in former else None)
         for path, wish, file in zip(paths, wishes, files, strict=True)

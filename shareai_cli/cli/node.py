@@ -35,11 +35,13 @@ def register(
 ) -> None:
     """Find this machine's facts, record it as a node, and declare the models that it serves.
 
-    Each file becomes node/NAME, after its name; a running gateway takes it up. Doing it again does no harm.
+    Each file becomes node/NAME, after its name; a running gateway takes it up. Doing it again does no harm, and
+    has models tried again that were set aside because their processes died.
     """
     import msgspec
 
     from shareai_cli.cli.local_models import UNNAMED, Wish, declare
+    from shareai_cli.cli.reload import tell_gateway
     from shareai_cli.cli.state import open_admin
     from shareai_cli.client import HttpAdmin
     from shareai_cli.node.facts import find_facts
@@ -47,6 +49,8 @@ def register(
 
     run = invocation(context)
     declared, settings = declare(run, [Wish(path) for path in models]) if models else ([], run.settings())
+    if not models:
+        tell_gateway(run)
     facts = find_facts()
     served = tuple(one.id for one in settings.local.models)
     node = NodeRegistration(facts.hostname or UNNAMED, msgspec.to_builtins(facts), served)

@@ -129,6 +129,11 @@ class Fleet:
         if found is not None:
             await self._tell(*found)
 
+    async def try_again(self) -> None:
+        """Have models that were set aside be tried again, at their next request."""
+        with contextlib.suppress(UpstreamError):
+            await self.update(self._models)
+
     async def reports(self) -> tuple[LocalProcess, ...]:
         """Return how each model's process is; without an agent, that none of them runs."""
         found = self.origin()

@@ -354,8 +354,12 @@ class GatewayProcess:
         await self._config_record.changed(former_settings, settings, by)
 
     async def _reload(self, by: Actor) -> str | None:
-        """Look at the configuration file now; returns why it is not in force."""
+        """Look at the configuration file now; returns why it is not in force.
+
+        Whoever asks for that asks for models, too, that were set aside.
+        """
         await self._watcher.look(by)
+        await self.fleet.try_again()
         return self._config_problem
 
     async def _config_refused(self, error: ShareAIError, by: Actor) -> None:

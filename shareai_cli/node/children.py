@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from shareai_cli.catalog.gguf import inspect
 from shareai_cli.errors import ModelUnavailable, UnknownModel
+from shareai_cli.node.deaths import Deaths
 from shareai_cli.node.models import INSTALL_HINT
 from shareai_cli.types import Clock, LocalModel
 from shareai_cli.wire.client import Pool
@@ -25,7 +26,9 @@ MODULE = "shareai_cli.llama"
 START_SECONDS = 600.0
 """How long a model may take to load."""
 
-ChildState = Literal["unloaded", "starting", "ready", "waiting"]
+ASIDE = "It died again and again, and is set aside until 'shareai node register' has it tried again."
+
+ChildState = Literal["unloaded", "starting", "ready", "waiting", "set aside"]
 
 
 class ChildReport(Struct, frozen=True):
@@ -59,6 +62,7 @@ class Child:
         self._deadlines = deadlines
         self._clock = clock
         self._waits = RestartWaits()
+        self._deaths = Deaths()
         self._process: ChildProcess | None = None
         self._lease: Lease | None = None
         self._starting: asyncio.Task[Lease] | None = None
@@ -82,6 +86,8 @@ class Child:
             return ChildReport(self.model.id, "ready", pid=self._process.pid)
         if self._starting is not None:
             return ChildReport(self.model.id, "starting", problem=self._problem)
+        if self._deaths.are_enough:
+            return ChildReport(self.model.id, "set aside", problem=self._problem)
         if self._problem is not None and wait > 0:
             return ChildReport(self.model.id, "waiting", problem=self._problem, retry_after=round(wait, 3))
         return ChildReport(self.model.id, "unloaded", problem=self._problem)
@@ -93,6 +99,8 @@ class Child:
         if self._lease is not None:
             return self._lease
         if self._starting is None:
+            if self._deaths.are_enough:
+                raise ModelUnavailable(self._problem or ASIDE)
             wait = self._retry_at - self._clock()
             if self._problem is not None and wait > 0:
                 raise ModelUnavailable(self._problem, retry_after=wait)
@@ -100,6 +108,13 @@ class Child:
             self._starting.add_done_callback(_seen)
         # Shared by all who wait: one of them leaving must not end it for the others.
         return await asyncio.shield(self._starting)
+
+    def try_again(self) -> None:
+        """Forget how it died: the next request may start it."""
+        if self._deaths.are_enough:
+            self._deaths.forget()
+            self._waits = RestartWaits()
+            self._retry_at = 0.0
 
     async def close(self) -> None:
         """End the process."""
@@ -120,9 +135,11 @@ class Child:
 
     async def _start(self) -> Lease:
         secret = secrets.token_urlsafe(32)
+        began = False
         try:
             # The header tells most of what can be wrong in a millisecond; loading would take a process.
             await asyncio.to_thread(inspect, Path(self.model.path))
+            began = True
             process = await ChildProcess.start(
                 MODULE,
                 ChildStart(secret=secret, model=self.model),
@@ -133,7 +150,7 @@ class Child:
             # Whatever it is, the next request has to find a state that it can start from.
             self._starting = None
             problem = f"The model {self.model.id!r} cannot be served: {error}"
-            raise self._failed(problem, lived=0.0) from None
+            raise self._failed(problem, lived=0.0, died=began) from None
         origin = Origin("http", "127.0.0.1", process.port)
         self._process = process
         self._lease = Lease(
@@ -155,11 +172,14 @@ class Child:
         self._failed(f"The process of the model {self.model.id!r} {how}.", lived=self._clock() - started)
         await lease.pool.close()
 
-    def _failed(self, problem: str, *, lived: float) -> ModelUnavailable:
+    def _failed(self, problem: str, *, lived: float, died: bool = True) -> ModelUnavailable:
+        """Take note of a failure, of which a process `died` or none had begun."""
         wait = self._waits.died(lived)
-        self._problem = problem
+        if died:
+            self._deaths.add(lived)
+        self._problem = f"{problem} {ASIDE}" if self._deaths.are_enough else problem
         self._retry_at = self._clock() + wait
-        return ModelUnavailable(problem, retry_after=wait)
+        return ModelUnavailable(self._problem, retry_after=None if self._deaths.are_enough else wait)
 
 
 def _seen(task: asyncio.Task[Lease]) -> None:
@@ -221,10 +241,12 @@ class Children:
         return await child.lease()
 
     async def replace(self, models: Sequence[LocalModel]) -> None:
-        """Serve other models: what stays the same keeps its process."""
+        """Serve other models: what stays the same keeps its process, and is tried again if it was set aside."""
         wanted = {model.id: model for model in models}
         gone = [child for name, child in self._children.items() if wanted.get(name) != child.model]
         kept = {name: child for name, child in self._children.items() if child not in gone}
+        for child in kept.values():
+            child.try_again()
         self._children = {name: kept.get(name) or self._child(model) for name, model in wanted.items()}
         await _close_all(gone)
 

@@ -86,6 +86,26 @@ async def test_a_killed_agent_takes_its_children_along_and_is_started_again(star
     assert "signal 9" in started.problems[0]
 
 
+@needs_llama
+async def test_a_model_that_keeps_dying_is_set_aside_until_somebody_asks_again(started: Started) -> None:
+    """As the status shows it; its requests are told why meanwhile."""
+    for _ in range(3):
+        while (await started.ask("POST", "/v1/chat/completions", json=CHAT)).status_code != 200:
+            await asyncio.sleep(0.05)
+        [model] = await started.fleet.reports()
+        assert model.pid is not None
+        os.kill(model.pid, signal.SIGKILL)
+        while (await started.fleet.reports())[0].pid is not None:
+            await asyncio.sleep(0.01)
+    [model] = await started.fleet.reports()
+    assert model.state == "set aside"
+    refused = await started.ask("POST", "/v1/chat/completions", json=CHAT)
+    assert refused.status_code == 503
+    assert "set aside" in refused.json()["error"]["message"]
+    await started.fleet.try_again()
+    assert (await started.ask("POST", "/v1/chat/completions", json=CHAT)).status_code == 200
+
+
 async def test_an_agent_that_cannot_start_is_said_and_tried_with_growing_waits(tmp_path: Path) -> None:
     """The gateway serves on: `ready` is a 503 with the reason."""
     (tmp_path / "httptools.py").write_text("raise SystemExit(9)")

@@ -9,8 +9,8 @@ import psutil
 from shareai_cli.llama.batching.generation import GenerationRequest
 from shareai_cli.llama.batching.sampling import Sampling
 from shareai_cli.llama.engine import Engine
-from shareai_cli.llama.schema_grammar import schema_grammar
 from shareai_cli.llama.scheduler import Batching
+from shareai_cli.llama.schema_grammar import schema_grammar
 from tests.support.waiting import until
 
 CANCELLATIONS = 1000

@@ -10,6 +10,7 @@ import pytest
 
 from shareai_cli.errors import ModelUnavailable, UnknownModel
 from shareai_cli.node.children import Child, Children
+from shareai_cli.node.deaths import LONG_LIFE, MOST
 from shareai_cli.types import LocalModel
 from shareai_cli.wire.deadlines import Deadlines
 from tests.support.clock import FakeClock
@@ -109,6 +110,62 @@ async def test_an_unreadable_model_is_named_and_tried_again_later(
     path.write_bytes(whole)
     kept.clock.forward(0.5)
     assert (await children.lease("broken")).origin.port
+
+
+async def die(kept: Kept, children: Children, demo: LocalModel, *, after: float = 0.0) -> str:
+    """Have a model loaded, killed after seconds of service, and return the state that it is in then."""
+    await children.lease(demo.id)
+    pid = pid_of(children)
+    kept.clock.forward(after)
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: children.reports()[0].pid is None)
+    await until(lambda: children.reports()[0].problem)
+    state = children.reports()[0].state
+    kept.clock.forward(60)
+    return state
+
+
+async def test_a_model_that_dies_three_times_in_a_row_is_set_aside_until_it_is_asked_for_again(
+    kept: Kept, demo: LocalModel
+) -> None:
+    """No wait brings it back; the report says why, and being told of it anew does."""
+    children = kept.serve(demo)
+    assert [await die(kept, children, demo) for _ in range(3)] == ["waiting", "waiting", "set aside"]
+    with pytest.raises(ModelUnavailable, match=r"signal 9.*set aside.*shareai node register") as caught:
+        await children.lease(demo.id)
+    assert caught.value.retry_after is None
+    [report] = children.reports()
+    assert report.state == "set aside"
+    assert "signal 9" in (report.problem or "")
+    await children.replace([demo])
+    assert children.reports()[0].state == "unloaded"
+    assert await die(kept, children, demo) == "waiting"
+    assert (await children.lease(demo.id)).origin.port
+
+
+async def test_deaths_after_a_long_service_are_not_in_a_row(kept: Kept, demo: LocalModel) -> None:
+    """A model that serves for hours between them is started again every time."""
+    children = kept.serve(demo)
+    states = [await die(kept, children, demo, after=LONG_LIFE) for _ in range(MOST + 1)]
+    assert states == ["waiting"] * (MOST + 1)
+
+
+async def test_a_model_that_cannot_be_loaded_is_set_aside_and_one_without_a_file_is_not(
+    kept: Kept, demo: LocalModel, tmp_path: Path
+) -> None:
+    """Loading costs minutes each time; that a file is missing is seen at once, and may be mended any time."""
+    states: dict[str, list[str]] = {"missing": [], "odd": []}
+    odd = tmp_path / "odd.gguf"
+    odd.write_bytes(Path(demo.path).read_bytes().replace(b"token_embd.weight", b"token_embd.wexght"))
+    children = kept.serve(LocalModel("missing", str(tmp_path / "none.gguf")), LocalModel("odd", str(odd)))
+    for _ in range(MOST):
+        for name, seen in states.items():
+            with pytest.raises(ModelUnavailable):
+                await children.lease(name)
+            seen.append(next(one.state for one in children.reports() if one.id == name))
+        kept.clock.forward(60)
+    assert states["missing"] == ["waiting"] * MOST
+    assert states["odd"] == ["waiting"] * (MOST - 1) + ["set aside"]
 
 
 async def test_unknown_models_and_a_missing_llama_are_said(kept: Kept, demo: LocalModel) -> None:
