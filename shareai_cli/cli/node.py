@@ -35,8 +35,8 @@ def register(
 ) -> None:
     """Find this machine's facts, record it as a node, and declare the models that it serves.
 
-    Each file becomes node/NAME, after its name; a running gateway takes it up. Doing it again does no harm, and
-    has models tried again that were set aside because their processes died.
+    Each file becomes node/NAME, after its name; a running gateway takes it up. Doing it again does no harm,
+    and has models tried again that were set aside because their processes died.
     """
     import msgspec
 

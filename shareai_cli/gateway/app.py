@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, TypedDict
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from shareai_cli.gateway.exchange import JSON_TYPE, Exchange, Handler, Replying
 from shareai_cli.gateway.fleet import Fleet
 from shareai_cli.gateway.health import Health
 from shareai_cli.gateway.hedging import Hedging
+from shareai_cli.gateway.kinds import BESIDE_CHAT
 from shareai_cli.gateway.limits import Attempts, Warned
 from shareai_cli.gateway.models import Catalogue, Learned, ModelDirectory
 from shareai_cli.gateway.overrides import Orders
@@ -107,20 +109,22 @@ class Gateway:
         self._hedging.take_up(settings.routes)
         self._failover = makers.failover(self.current, Upstream(clock, wall_clock), self.health, clock)
         self._failover.hedges = self._hedging.routes
+        self._beside_chat: dict[str, Handler] = {}
         self._path = self._compose()
         self._make_pool, self._facts, self._wall_clock = make_pool, facts, wall_clock
         self.drills = Drills(self._as_it_is, clock, self._drills_changed)
         self._posts: dict[str, Respond] = {COMPLETIONS: self._chat_completions}
+        self._posts |= {f"/v1{kind.path}": partial(self._ask, kind.path) for kind in BESIDE_CHAT}
         self._pages: dict[str, Respond] = {"/v1/models": self._models, "/healthz": self._healthz}
 
     def _compose(self) -> Handler:
-        """Return the whole path of a request."""
+        """Return the whole path of a chat; those of what else can be asked for are taken up as well."""
         self.current.heed_preferences(self.keys.have_preferences)
         limiter = self.limiter
         self._recorder.observe = self._settle if limiter.is_on else self._observe
-        return compose(
-            self._recorder, self.keys, self.current, limiter, self._attempts, self.cache, self._failover
-        )
+        parts = (self._recorder, self.keys, self.current, limiter, self._attempts, self.cache, self._failover)
+        self._beside_chat = {kind.path: compose(*parts, kind) for kind in BESIDE_CHAT}
+        return compose(*parts)
 
     def _as_it_is(self) -> Surroundings:
         """Return what a drill's scenario takes from this gateway."""
@@ -147,7 +151,7 @@ class Gateway:
 
     @property
     def in_flight(self) -> int:
-        """Chat completions that have not ended, streams included."""
+        """Requests to targets that have not ended, streams included."""
         return self._recorder.in_flight
 
     def start(self) -> None:
@@ -233,6 +237,13 @@ class Gateway:
         self.requests += 1
         ids = self._ids
         return self._path(Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock()))
+
+    def _ask(self, path: str, request: Request) -> Replying:
+        """Answer what is no chat."""
+        self.requests += 1
+        ids = self._ids
+        exchange = Exchange(request, self._recorder, ids.next(), ids.now_ms, self._clock())
+        return self._beside_chat[path](exchange)
 
     def _drills_changed(self) -> None:
         """Look for the tokens of drills in requests only while there are any."""

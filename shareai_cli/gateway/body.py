@@ -27,6 +27,7 @@ DIAGNOSED_BYTES = 1 << 20
 """A larger broken body is refused without saying which field is wrong: finding it would hold up others."""
 
 _ARRAY = ord("[")
+_TEXT = (_ARRAY, ord('"'))
 
 NESTING = 500
 """The depth beyond which a body is called too deep where its field is looked for."""
@@ -104,6 +105,24 @@ def required_array(fields: Fields, name: str) -> Raw:
     if not starts_array(raw):
         raise MalformedRequest(f"The field '{name}' has to be an array.", param=name)
     return raw
+
+
+def required_text(fields: Fields, name: str) -> Raw:
+    """Return the raw value of a field that has to be a string or an array, of strings or of tokens."""
+    raw = fields.get(name)
+    if raw is None:
+        raise MalformedRequest(f"The field '{name}' is missing.", param=name)
+    if memoryview(raw)[0] not in _TEXT:
+        raise MalformedRequest(f"The field '{name}' has to be a string or an array.", param=name)
+    return raw
+
+
+def prompt_of(fields: Fields) -> Raw:
+    """Return the raw value of what the model reads: one of a request's fields has been checked to hold it."""
+    raw = fields.get("messages")
+    if raw is None:
+        raw = fields.get("prompt")
+    return fields["input"] if raw is None else raw
 
 
 def starts_array(raw: Raw) -> bool:

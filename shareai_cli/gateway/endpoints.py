@@ -9,6 +9,7 @@ from shareai_cli import __version__
 from shareai_cli.config import Egress, Header, KeyStyle, ProviderSettings, TimeLimits
 from shareai_cli.errors import ConfigurationError
 from shareai_cli.gateway.hiding import without_key
+from shareai_cli.gateway.kinds import BESIDE_CHAT, CHAT
 from shareai_cli.gateway.pools import PoolFactory
 from shareai_cli.secrets import Secret, SecretReference, resolve, resolve_header
 from shareai_cli.types import NODE
@@ -28,7 +29,7 @@ SHORTEST_SECRET = 8
 class EndpointKey:
     """One of a provider's keys: shown by its fingerprint, sent in a request's head, never printed."""
 
-    __slots__ = ("_secret", "fingerprint", "head", "hidden", "reference")
+    __slots__ = ("_secret", "fingerprint", "head", "heads", "hidden", "reference")
 
     def __init__(self, secret: Secret | None, reference: str) -> None:
         self._secret = secret
@@ -38,6 +39,8 @@ class EndpointKey:
         self.fingerprint = secret.fingerprint if secret is not None else NO_KEY
         self.head = b""
         """The head of a chat completion's request with this key, up to its Content-Length."""
+        self.heads: dict[str, bytes] = {}
+        """Those of what else can be asked for, by its path."""
 
     def __repr__(self) -> str:
         return f"<EndpointKey {self.reference} {self.fingerprint}>"
@@ -87,7 +90,8 @@ class Endpoint:
         for key in keys:
             key.hidden += hidden
             fields = key.presented(settings.key_style) + b"Content-Type: application/json\r\n"
-            key.head = self._head(b"POST", "/chat/completions", fields)
+            key.head = self._head(b"POST", CHAT.path, fields)
+            key.heads = {kind.path: self._head(b"POST", kind.path, fields) for kind in BESIDE_CHAT}
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.name} {self.settings.base_url} [keys: {len(self.keys)}]>"

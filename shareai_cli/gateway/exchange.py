@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw, Struct
 
-from shareai_cli.errors import ShareAIError, UpstreamError
+from shareai_cli.errors import MalformedRequest, ShareAIError, UpstreamError
 from shareai_cli.gateway.body import (
     Fields,
     check_content_type,
@@ -18,7 +18,9 @@ from shareai_cli.gateway.body import (
     optional_object,
     required_array,
     required_string,
+    required_text,
 )
+from shareai_cli.gateway.kinds import CHAT, KINDS, Kind
 from shareai_cli.types import LONGEST_MODEL, Attempt, Caller, Outcome, Target, Usage
 from shareai_cli.wire.message import Request, Response
 
@@ -98,6 +100,7 @@ class Exchange(Struct, eq=False):
     settled: bool = False
     shortened: bool = False
     """Whether the answer may have far fewer tokens than the client's request lets it have."""
+    kind: Kind = CHAT
 
     def __repr__(self) -> str:
         return f"<Exchange {self.identity:x} {self.model!r} [attempts: {len(self.attempts)}]>"
@@ -125,12 +128,42 @@ def understand(inner: Handler) -> Handler:
         exchange.model = required_string(fields, "model", LONGEST_MODEL)
         required_array(fields, "messages")
         if optional_flag(fields, "stream"):
-            exchange.streamed = True
-            options = optional_object(fields, "stream_options")
-            exchange.wants_usage = options is not None and optional_flag(options, "include_usage")
+            _have_streamed(exchange, fields)
         return inner(exchange)
 
     return handle
+
+
+def understand_as(kind: Kind) -> Stage:
+    """Return the stage that does so with what is no chat completion."""
+
+    def stage(inner: Handler) -> Handler:
+        def handle(exchange: Exchange) -> Replying:
+            request = exchange.request
+            check_content_type(request.headers.get(b"content-type"))
+            fields = exchange.fields = decode_fields(request.body)
+            exchange.kind = kind
+            exchange.model = required_string(fields, "model", LONGEST_MODEL)
+            required_text(fields, kind.prompt)
+            # What is counted and kept of a request is its one prompt.
+            for other in KINDS:
+                if other is not kind and other.prompt in fields:
+                    raise MalformedRequest(
+                        f"The field '{other.prompt}' is for /v1{other.path}.", param=other.prompt
+                    )
+            if kind.streams and optional_flag(fields, "stream"):
+                _have_streamed(exchange, fields)
+            return inner(exchange)
+
+        return handle
+
+    return stage
+
+
+def _have_streamed(exchange: Exchange, fields: Fields) -> None:
+    exchange.streamed = True
+    options = optional_object(fields, "stream_options")
+    exchange.wants_usage = options is not None and optional_flag(options, "include_usage")
 
 
 def with_stream_usage(fields: Fields) -> Fields:

@@ -26,6 +26,9 @@ TOTAL_SECONDS = 600.0
 
 SHORTEST_RETRY_AFTER = 1.0
 
+FOR_ALL_KEYS = (Effect.FAILED, Effect.SHELVE_TARGET, Effect.NOT_SERVED)
+"""What another key of the same target would change nothing about."""
+
 MISSING = (404, 410)
 """Statuses that say that there is no such model."""
 
@@ -154,7 +157,7 @@ class Failover:
                     return result
                 self._failed(exchange, target, key.fingerprint, now, result)
                 reasons.append(f"{target.name}: {result.reason}")
-                if result.verdict.effect in (Effect.FAILED, Effect.SHELVE_TARGET):
+                if result.verdict.effect in FOR_ALL_KEYS:
                     break
             if allowance is not None:
                 allowance.leave(exchange, target)

@@ -247,7 +247,7 @@ class Health:
                     self._tell(held.aside_until <= now, subject, target, reason)
                     held.aside_until = now + ASIDE_SECONDS
                     held.forbidden.clear()
-            case Effect.ANSWER | Effect.REFUSED:
+            case Effect.ANSWER | Effect.REFUSED | Effect.NOT_SERVED:
                 pass
         self.abandoned(target)
 

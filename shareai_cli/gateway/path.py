@@ -10,11 +10,12 @@ from msgspec import Struct
 from shareai_cli.gateway.auth import Keys, auth
 from shareai_cli.gateway.cache import Cache
 from shareai_cli.gateway.current import Current
-from shareai_cli.gateway.exchange import Exchange, Handler, Replying, Stage, understand
+from shareai_cli.gateway.exchange import Exchange, Handler, Replying, Stage, understand, understand_as
 from shareai_cli.gateway.failover import Allowance, Failover
 from shareai_cli.gateway.health import Health
 from shareai_cli.gateway.hedging import Hedge
 from shareai_cli.gateway.keep_alive import keep_alive
+from shareai_cli.gateway.kinds import CHAT, Kind
 from shareai_cli.gateway.limits import Limiter
 from shareai_cli.gateway.permission import permission
 from shareai_cli.gateway.retries import RetryBudget
@@ -55,10 +56,11 @@ def compose(
     attempts: Allowance,
     cache: Cache,
     end: End,
+    kind: Kind = CHAT,
 ) -> Handler:
-    """Return the path, for the keys, the limits and the settings as they are now."""
+    """Return the path of one kind of request, for the keys, the limits and the settings as they are now."""
     end.allowance = attempts if limiter.limits_attempts else None
-    stages: list[Stage] = [recorder, auth(keys), understand]
+    stages: list[Stage] = [recorder, auth(keys), understand if kind is CHAT else understand_as(kind)]
     if keys.are_restricted:
         stages.append(permission(current))
     if limiter.is_on:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from shareai_cli.errors import ShareAIError
+from shareai_cli.gateway.body import prompt_of
 from shareai_cli.gateway.exchange import (
     CLIENT_LEFT,
     Exchange,
@@ -107,7 +108,7 @@ class Recorder:
         if caller is None or exchange.settled:
             return
         fingerprint = self.fingerprints.copy()
-        fingerprint.update(exchange.fields["messages"])
+        fingerprint.update(prompt_of(exchange.fields))
         exchange.fingerprint = digest = fingerprint.digest()[:FINGERPRINT_BYTES]
         self.ledger.opened(
             Opened(

@@ -56,6 +56,12 @@ class _UncountedCompletion(Struct, gc=False):
     error: Raw = Raw(b"null")
 
 
+class _Embeddings(Struct, gc=False):
+    data: list[Raw] | None = None
+    error: Raw = Raw(b"null")
+    usage: _Usage | None = None
+
+
 class _Delta(Struct):
     content: Raw = Raw(b"")
     reasoning_content: Raw = Raw(b"")
@@ -68,6 +74,7 @@ class _Delta(Struct):
 
 class _Choice(Struct):
     delta: _Delta | None = None
+    text: Raw = Raw(b"")
     finish_reason: str | None = None
 
 
@@ -78,6 +85,7 @@ class _Chunk(Struct):
 
 _usage_decoder = msgspec.json.Decoder(_UsageHolder)
 _completion_decoder = msgspec.json.Decoder(_Completion)
+_embeddings_decoder = msgspec.json.Decoder(_Embeddings)
 _uncounted_decoder = msgspec.json.Decoder(_UncountedCompletion)
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 
@@ -101,6 +109,17 @@ def completion_usage(body: bytes) -> Usage | None:
     if completion.choices is None or bytes(completion.error) not in _EMPTY:
         raise MalformedReply("no completion in the body of its 2xx")
     return _disjoint(completion.usage)
+
+
+def embeddings_usage(body: bytes) -> Usage | None:
+    """Do the same with embeddings, which are `data`."""
+    try:
+        found = _embeddings_decoder.decode(body)
+    except _UNREADABLE:
+        found = _Embeddings()
+    if found.data is None or bytes(found.error) not in _EMPTY:
+        raise MalformedReply("no embeddings in the body of its 2xx")
+    return _disjoint(found.usage)
 
 
 def _without_usage(body: bytes) -> _Completion:
@@ -174,7 +193,9 @@ def classify_event(event: bytes) -> int:
     for choice in chunk.choices or ():
         if choice.finish_reason == "error":
             return EventKind.ERROR
-        if choice.finish_reason or (choice.delta is not None and _has_content(choice.delta)):
+        if choice.finish_reason or bytes(choice.text) not in _EMPTY:
+            return EventKind.CONTENT
+        if choice.delta is not None and _has_content(choice.delta):
             return EventKind.CONTENT
     return EventKind.OTHER
 

@@ -23,9 +23,10 @@ from shareai_cli.gateway.exchange import (
     Reply,
     with_stream_usage,
 )
+from shareai_cli.gateway.kinds import CHAT, EMBEDDING, Kind
 from shareai_cli.gateway.relay import Broken, Relay
-from shareai_cli.gateway.tap import EventKind, classify_event, completion_usage
-from shareai_cli.gateway.verdict import FAILED, Effect, Verdict, judge, message_of
+from shareai_cli.gateway.tap import EventKind, classify_event, completion_usage, embeddings_usage
+from shareai_cli.gateway.verdict import FAILED, Effect, Verdict, beside_chat, judge, message_of
 from shareai_cli.types import NODE, Attempt, Clock, Target, WallClock
 from shareai_cli.wire.client import Reply as UpstreamReply
 from shareai_cli.wire.client import Timeouts
@@ -69,6 +70,7 @@ class Upstream:
         `broken` is told where a stream fails after its first content.
         """
         streamed, fields, asks_usage = exchange.streamed, exchange.fields, False
+        kind = exchange.kind
         fields["model"] = raw_string(target.model)
         timeouts = endpoint.timeouts
         if streamed:
@@ -86,18 +88,22 @@ class Upstream:
         try:
             if remaining < timeouts.total:
                 timeouts = _cut(timeouts, remaining)
-            reply = await endpoint.pool.send(key.head, encode_fields(fields), timeouts)
+            head = key.head if kind is CHAT else key.heads[kind.path]
+            reply = await endpoint.pool.send(head, encode_fields(fields), timeouts)
             status = reply.status
             if not 200 <= status < 300:
-                result = await self._refused(endpoint, reply, key)
+                result = await self._refused(endpoint, reply, key, kind)
                 outcome = "status"
             elif streamed:
                 result = await self._stream(exchange, endpoint, reply, began, asks_usage, broken)
                 outcome = "ok"
             else:
                 body = reply.whole(REPLY_BYTES) if reply.complete else await reply.read(REPLY_BYTES)
-                exchange.usage = completion_usage(body)
-                exchange.completion_bytes = len(body)
+                if kind is EMBEDDING:
+                    exchange.usage = embeddings_usage(body)  # and its bytes are no tokens
+                else:
+                    exchange.usage = completion_usage(body)
+                    exchange.completion_bytes = len(body)
                 result = Reply(status, [], body, JSON_LINE)
                 outcome = "ok"
             answered = isinstance(result, Reply)
@@ -113,7 +119,9 @@ class Upstream:
             exchange.attempts.append(Attempt(name, key.fingerprint, outcome, status, spent, price_as))
             exchange.answered = answered
 
-    async def _refused(self, endpoint: Endpoint, reply: UpstreamReply, key: EndpointKey) -> Reply | Failure:
+    async def _refused(
+        self, endpoint: Endpoint, reply: UpstreamReply, key: EndpointKey, kind: Kind
+    ) -> Reply | Failure:
         """Judge a reply that is not 2xx; only what is the client's own fault is passed back."""
         body, unread = b"", None
         try:
@@ -121,6 +129,8 @@ class Upstream:
         except UpstreamError as error:
             unread = error  # its status alone says what follows
         verdict = judge(reply.status, reply.headers, body, self._wall_clock())
+        if kind is not CHAT:
+            verdict = beside_chat(reply.status, verdict)
         if verdict.effect is not Effect.REFUSED:
             return Failure(verdict, _reason(endpoint, reply.status, body, verdict))
         if unread is not None:

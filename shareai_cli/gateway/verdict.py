@@ -5,6 +5,7 @@
 401, 402, insufficient_quota the key is put aside; next key
 403                          next key; after three different requests the (key, model) is put aside
 404, 410                     the target is put aside; next target
+404, 405, 410, 501           to what is no chat: next target; this one may serve chats all the same
 other 4xx                    the client's: passed back, never retried
 1xx, 3xx                     not an answer: next target
 """
@@ -34,6 +35,7 @@ class Effect(Enum):
     SHELVE_KEY = "put key aside"
     FORBIDDEN = "forbidden"
     SHELVE_TARGET = "put target aside"
+    NOT_SERVED = "not served"
 
 
 class Verdict(Struct, frozen=True):
@@ -45,6 +47,9 @@ class Verdict(Struct, frozen=True):
 
 ANSWER = Verdict(Effect.ANSWER)
 FAILED = Verdict(Effect.FAILED)
+NOT_SERVED = Verdict(Effect.NOT_SERVED)
+
+_NOT_SERVED = (404, 405, 410, 501)
 
 _BY_STATUS = {
     401: Verdict(Effect.SHELVE_KEY),
@@ -89,6 +94,11 @@ def judge(status: int, headers: Mapping[bytes, bytes], body: bytes, now: float) 
     if _says_quota_is_spent(body):
         return Verdict(Effect.SHELVE_KEY)
     return Verdict(Effect.REFUSED)
+
+
+def beside_chat(status: int, verdict: Verdict) -> Verdict:
+    """Return what a reply means to a request that is no chat: a target need not serve all kinds of them."""
+    return NOT_SERVED if status in _NOT_SERVED else verdict
 
 
 def retry_after(headers: Mapping[bytes, bytes], now: float) -> float:

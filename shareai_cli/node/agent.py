@@ -1,7 +1,7 @@
 """The agent's HTTP interface and its process: this machine's models behind one loopback port.
 
-`POST /v1/chat/completions`, `GET` and `PUT /v1/models`, `GET /health`, `GET /machine`; all want the secret
-of the start line.
+`POST /v1/chat/completions`, `/v1/completions` and `/v1/embeddings`, `GET` and `PUT /v1/models`, `GET
+/health`, `GET /machine`; all want the secret of the start line.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Agent:
         self._machine = Machine(children)
         self._authorization = b"Bearer " + secret.encode()
         self._routes: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {
-            "/v1/chat/completions": {"POST": self._chat},
+            "/v1/chat/completions": {"POST": self._forward},
+            "/v1/completions": {"POST": self._forward},
+            "/v1/embeddings": {"POST": self._forward},
             "/v1/models": {"GET": self._list_models, "PUT": self._replace_models},
             "/health": {"GET": self._health},
             "/machine": {"GET": self._look},
@@ -72,7 +74,7 @@ class Agent:
             raise MethodNotAllowed(f"{request.path} takes {', '.join(methods)}.")
         return await answer(request)
 
-    async def _chat(self, request: Request) -> Response:
+    async def _forward(self, request: Request) -> Response:
         try:
             model = _named_decoder.decode(request.body).model
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -241,7 +241,7 @@ class Children:
         return await child.lease()
 
     async def replace(self, models: Sequence[LocalModel]) -> None:
-        """Serve other models: what stays the same keeps its process, and is tried again if it was set aside."""
+        """Serve other models: what stays the same keeps its process, or is tried again if it died."""
         wanted = {model.id: model for model in models}
         gone = [child for name, child in self._children.items() if wanted.get(name) != child.model]
         kept = {name: child for name, child in self._children.items() if child not in gone}

@@ -72,6 +72,19 @@ async def test_the_demo_model_answers_through_the_agent(started: Started) -> Non
 
 
 @needs_llama
+async def test_completions_and_embeddings_pass_the_agent_too(started: Started) -> None:
+    """Each under its own path, errors included."""
+    prompt = {"model": "shareai-demo", "prompt": "<s><|count|>", "max_tokens": 3}
+    completed = await started.ask("POST", "/v1/completions", json=prompt)
+    assert completed.json()["choices"][0]["text"] == "1 2 3"
+    texts = {"model": "shareai-demo", "input": ["one", "two"], "dimensions": 8}
+    embedded = await started.ask("POST", "/v1/embeddings", json=texts)
+    assert [len(one["embedding"]) for one in embedded.json()["data"]] == [8, 8]
+    wrong = await started.ask("POST", "/v1/embeddings", json=texts | {"dimensions": 10**6})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "dimensions")
+
+
+@needs_llama
 async def test_a_killed_agent_takes_its_children_along_and_is_started_again(started: Started) -> None:
     """Nothing of the dead agent's stays, and the next request finds a new one."""
     await started.ask("POST", "/v1/chat/completions", json=CHAT)
@@ -86,16 +99,22 @@ async def test_a_killed_agent_takes_its_children_along_and_is_started_again(star
     assert "signal 9" in started.problems[0]
 
 
+async def answered(started: Started) -> None:
+    """Ask until there is an answer: a model that has died is started again after a wait."""
+    async with asyncio.timeout(20):
+        while (await started.ask("POST", "/v1/chat/completions", json=CHAT)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 @needs_llama
 async def test_a_model_that_keeps_dying_is_set_aside_until_somebody_asks_again(started: Started) -> None:
     """As the status shows it; its requests are told why meanwhile."""
     for _ in range(3):
-        while (await started.ask("POST", "/v1/chat/completions", json=CHAT)).status_code != 200:
-            await asyncio.sleep(0.05)
+        await answered(started)
         [model] = await started.fleet.reports()
         assert model.pid is not None
         os.kill(model.pid, signal.SIGKILL)
-        while (await started.fleet.reports())[0].pid is not None:
+        while (await started.fleet.reports())[0].pid is not None:  # noqa: ASYNC110 - a process tells nobody
             await asyncio.sleep(0.01)
     [model] = await started.fleet.reports()
     assert model.state == "set aside"

@@ -73,7 +73,7 @@ def test_ids_of_calls_are_shortened_where_a_template_wants_that() -> None:
 
 
 def test_templates_hear_how_much_to_think_and_what_was_thought() -> None:
-    """`reasoning_effort` none switches thinking off, where a template has a switch; unsaid, nothing is set."""
+    """`reasoning_effort` none switches thinking off, where a template can; unsaid, nothing is set."""
     source = "{{ enable_thinking is defined }} {{ enable_thinking }} {{ reasoning_effort }}"
     assert template(source).render([HELLO], []) == "False  "
     assert template(source).render([HELLO], [], "none") == "True False none"

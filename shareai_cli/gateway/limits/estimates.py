@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from shareai_cli.gateway.body import Fields
+from shareai_cli.gateway.body import Fields, prompt_of
 from shareai_cli.gateway.strategies.shape import BYTES_PER_TOKEN, shape_of
 from shareai_cli.ledger import Costs
 from shareai_cli.types import Usage
@@ -62,7 +62,7 @@ class Ask(Struct, frozen=True, gc=False):
     most_prompt: int
     """Tokens that it cannot exceed, as each is at least a byte."""
     longest: int | None
-    """Tokens of an answer; None leaves them to the model."""
+    """Tokens of an answer; None leaves them to the model, and embeddings have none."""
     choices: int = 1
     """Answers."""
 
@@ -74,8 +74,8 @@ class Ask(Struct, frozen=True, gc=False):
 
 
 def ask_of(fields: Fields, body: bytes) -> Ask:
-    """Return what a chat completion's request asks for; what is malformed counts as not said."""
-    messages = fields["messages"]
+    """Return what a request asks for; what is malformed counts as not said."""
+    messages = prompt_of(fields)
     if body.find(b"[", body.find(b"[") + 1) >= 0:  # else every message is plain text, which is soon found
         media, prompt = count_media(messages), shape_of(fields).prompt
     else:
@@ -84,6 +84,8 @@ def ask_of(fields: Fields, body: bytes) -> Ask:
     if _NAME in fields:
         other = _tokens(fields[_NAME])
         longest = max(other, longest) if other is not None and longest is not None else other or longest
+    if _writes_nothing(fields):
+        longest = 0
     choices = _tokens(fields["n"]) or 1 if "n" in fields else 1
     most = len(body) + MARGIN + media * MOST_PER_MEDIUM
     return Ask(prompt, -(-most // STEP) * STEP, longest, choices)
@@ -105,7 +107,7 @@ def count_media(messages: Raw) -> int:
 def limit_answer(fields: Fields, tokens: int, price_as: str) -> None:
     """Put the longest answer into a request under the name by which its provider goes."""
     leave_answer_open(fields)
-    fields[_NEWER_NAME if price_as in _OPENAI else _NAME] = Raw(b"%d" % tokens)
+    fields[_NEWER_NAME if _knows_newer(fields, price_as) else _NAME] = Raw(b"%d" % tokens)
 
 
 def leave_answer_open(fields: Fields) -> None:
@@ -120,9 +122,21 @@ def says_longest(fields: Fields, price_as: str, *, at_least_so: bool) -> bool:
     OpenAI knows both names, and its newer models refuse the older one: `at_least_so` leaves that to the
     client.
     """
-    if price_as in _OPENAI:
+    if _writes_nothing(fields):
+        return True
+    if _knows_newer(fields, price_as):
         return _NEWER_NAME in fields or (at_least_so and _NAME in fields)
     return _NAME in fields
+
+
+def _knows_newer(fields: Fields, price_as: str) -> bool:
+    """Tell whether a provider goes by the newer name, as none does for completions of a text."""
+    return price_as in _OPENAI and "messages" in fields
+
+
+def _writes_nothing(fields: Fields) -> bool:
+    """Tell whether embeddings are asked for."""
+    return "input" in fields and "messages" not in fields
 
 
 class WorstRates(Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from shareai_cli.gateway.body import Fields
+from shareai_cli.gateway.body import Fields, prompt_of
 
 TOOLS: Final = 1
 VISION: Final = 2
@@ -61,8 +61,8 @@ class Shape(Struct, frozen=True):
 
 
 def shape_of(fields: Fields) -> Shape:
-    """Return the shape of a chat completion's request; what is malformed counts as not said."""
-    messages, tools = fields["messages"], fields.get("tools")
+    """Return the shape of a request; what is malformed counts as not said."""
+    messages, tools = prompt_of(fields), fields.get("tools")
     prompt = len(memoryview(messages))
     needs = 0
     if tools is not None and len(memoryview(tools)) > len(b"null"):
@@ -92,12 +92,12 @@ def conversation_of(fields: Fields, caller: int) -> bytes:
         digest.update(key)
         return digest.digest()
     try:
-        for message in _list_decoder.decode(fields["messages"]):
+        for message in _list_decoder.decode(prompt_of(fields)):
             digest.update(message)
             if _message_decoder.decode(message).role == "user":
                 break
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        digest.update(fields["messages"])
+        digest.update(prompt_of(fields))
     return digest.digest()
 
 
