@@ -147,7 +147,7 @@ def _warn(file: ModelFile) -> None:
     if problem is not None:
         note(problem)
     if "embeddings" in file.abilities:
-        note("It makes embeddings, and answers no chat: nothing here asks for embeddings yet.")
+        note("It makes embeddings, under /v1/embeddings, and answers no chat.")
 
 
 def memory_problem(size: int, *, available: int, total: int) -> str | None:

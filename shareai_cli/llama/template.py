@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -62,9 +62,10 @@ class ChatTemplate:
             return self._rendered(told, offered, effort)
         except Exception as error:
             # A template is a program of somebody else's: whatever it raises is about these messages. Some
-            # take the arguments of calls as the text that they come as.
-            with contextlib.suppress(Exception):
-                return self._rendered([_with_text_arguments(message) for message in told], offered, effort)
+            # take the arguments of calls as the text that they come as, and some know no system.
+            for other in _told_otherwise(told):
+                with contextlib.suppress(Exception):
+                    return self._rendered(other, offered, effort)
             raise MalformedRequest(
                 f"The model's chat template does not take these messages: {error}.", param="messages"
             ) from None
@@ -130,6 +131,15 @@ def _plain_tool(tool: Tool) -> Plain:
     function = msgspec.to_builtins(tool.function)
     function.pop("strict", None)
     return {"type": "function", "function": function}
+
+
+def _told_otherwise(messages: Sequence[Plain]) -> Iterator[Sequence[Plain]]:
+    """Yield other ways to tell the same."""
+    texts = [_with_text_arguments(message) for message in messages]
+    yield texts
+    first, *rest = texts
+    if first["role"] in ("system", "developer") and rest and rest[0]["role"] == "user":
+        yield [{**rest[0], "content": f"{first['content']}\n\n{rest[0]['content']}"}, *rest[1:]]
 
 
 def _with_text_arguments(message: Plain) -> Plain:

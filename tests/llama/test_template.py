@@ -56,6 +56,19 @@ def test_templates_that_know_of_no_tools_are_told_in_words() -> None:
     assert told.render([system, HELLO], []) == "[system: Be brief.][user: hello]"
 
 
+def test_a_system_message_goes_into_the_first_question_where_a_template_knows_none() -> None:
+    """Older Gemmas and Mistrals refuse it; results that follow each other are one message to them."""
+    source = """\
+{% for one in messages %}{% if (one.role == 'user') != (loop.index0 % 2 == 0) %}\
+{{ raise_exception('roles must alternate') }}{% endif %}[{{ one.role }}: {{ one.content }}]{% endfor %}"""
+    system = Message(role="system", content="Be brief.")
+    assert template(source).render([system, HELLO], []) == "[user: Be brief.\n\nhello]"
+    prompt = template(source).render([*CALLED, Message(role="tool", content="warm")], [])
+    assert prompt.endswith(
+        "[user: <tool_response>\nsunny\n</tool_response>\n<tool_response>\nwarm\n</tool_response>]"
+    )
+
+
 def test_templates_that_want_arguments_as_text_get_them_so() -> None:
     """DeepSeek's put them together with other texts, which an object does not bear."""
     source = "{{ tools }}{{ 'calls: ' + messages[1].tool_calls[0].function.arguments }}"

@@ -23,15 +23,22 @@ Plain = dict[str, Any]
 
 def in_words(messages: Sequence[Plain], tools: Sequence[Plain]) -> list[Plain]:
     """Return messages that say what the tools are and what was called, by text alone."""
-    told = [_in_words(message) for message in messages]
+    told: list[Plain] = []
+    for message in messages:
+        words = _in_words(message)
+        if message["role"] == "tool" and told and told[-1]["role"] == "user":
+            # Results that follow each other are one message: many templates want the roles to alternate.
+            told[-1] = {**told[-1], "content": f"{told[-1]['content']}\n{words['content']}"}
+        else:
+            told.append(words)
     if not tools:
         return told
     described = "\n".join(msgspec.json.encode(tool["function"]).decode() for tool in tools)
-    words = _TOLD.format(tools=described)
+    offer = _TOLD.format(tools=described)
     if told and told[0]["role"] in ("system", "developer"):
-        first = {**told[0], "content": f"{told[0]['content']}\n\n{words}"}
+        first = {**told[0], "content": f"{told[0]['content']}\n\n{offer}"}
         return [first, *told[1:]]
-    return [{"role": "system", "content": words}, *told]
+    return [{"role": "system", "content": offer}, *told]
 
 
 def _in_words(message: Plain) -> Plain:
