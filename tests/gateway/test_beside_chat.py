@@ -119,7 +119,7 @@ async def test_whoever_fails_is_followed_by_the_next(fault: Behaviour) -> None:
 
 async def test_a_stream_that_fails_before_its_text_is_followed_by_the_next() -> None:
     """A first event without text is no content."""
-    broken = events({"choices": [{"index": 0, "text": "", "finish_reason": None}]}).end(after=1)
+    broken = events({"choices": [{"index": 0, "text": "", "finish_reason": None}]}).end(after=2)
     async with (
         FaultUpstream([broken]) as a,
         FaultUpstream([streamed()]) as b,

@@ -150,6 +150,10 @@ def test_thoughts_before_a_call_are_free(random_engine: Engine) -> None:
         assert [function for function, _ in calls] == ["now"]
         thoughts.append(thought)
     assert any(len(thought) > 20 for thought in thoughts)
+    # They may be left out, but not where the prompt has begun them already.
+    may, must = (reply_grammar(family, wanted, opened).splitlines()[0] for opened in (False, True))
+    assert ")? r" in may
+    assert ")? r" not in must
 
 
 def test_a_strict_tool_keeps_to_all_of_its_schema_or_is_refused() -> None:
