@@ -37,6 +37,7 @@ class PromptReader:
         self._context_size = context_size
         self._slots = slots
         self._longest = longest
+        self._shown: dict[tuple[str, ...], frozenset[int]] = {}
         self._template = ChatTemplate(
             model.template(), begin=model.text_of(model.begin), end=model.text_of(model.end)
         )
@@ -121,12 +122,15 @@ class PromptReader:
                 param=field,
             )
 
-    def _tokens_in(self, marks: Sequence[str]) -> frozenset[int]:
-        """Return the control tokens that are marks, or parts of them."""
+    def _tokens_in(self, marks: tuple[str, ...]) -> frozenset[int]:
+        """Return the control tokens that are marks, or parts of them; they are looked for once."""
         if not marks:
             return frozenset()
-        texts = ((token, self._model.text_of(token)) for token in self._model.silent)
-        return frozenset(token for token, text in texts if any(text in mark for mark in marks))
+        if marks not in self._shown:
+            texts = ((token, self._model.text_of(token)) for token in self._model.silent)
+            found = (token for token, text in texts if any(text in mark for mark in marks))
+            self._shown[marks] = frozenset(found)
+        return self._shown[marks]
 
     def _check_grammar(self, text: str) -> None:
         """Raise `MalformedRequest` for a grammar that llama.cpp does not take: a client's schema made it."""

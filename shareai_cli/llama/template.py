@@ -44,6 +44,7 @@ class ChatTemplate:
         except jinja2.TemplateError as error:
             raise ModelUnavailable(f"The model's chat template is broken: {error}.") from None
         self._takes_tools = "tools" in variables
+        self._knows_developers = "developer" in source
         self.family = family_of(source)
         """How the model writes calls and marks what it thinks."""
         self._begin = begin
@@ -55,6 +56,8 @@ class ChatTemplate:
         `effort` is how much to think, none for not at all, where the template knows such a thing.
         """
         told = [_plain(message, short_ids=self.family.short_ids) for message in messages]
+        if not self._knows_developers:
+            told = [{**one, "role": "system"} if one["role"] == "developer" else one for one in told]
         offered = [_plain_tool(tool) for tool in tools]
         if not self._takes_tools:
             told, offered = in_words(told, offered), []
@@ -138,7 +141,7 @@ def _told_otherwise(messages: Sequence[Plain]) -> Iterator[Sequence[Plain]]:
     texts = [_with_text_arguments(message) for message in messages]
     yield texts
     first, *rest = texts
-    if first["role"] in ("system", "developer") and rest and rest[0]["role"] == "user":
+    if first["role"] == "system" and rest and rest[0]["role"] == "user":
         yield [{**rest[0], "content": f"{first['content']}\n\n{rest[0]['content']}"}, *rest[1:]]
 
 

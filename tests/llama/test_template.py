@@ -69,6 +69,15 @@ def test_a_system_message_goes_into_the_first_question_where_a_template_knows_no
     )
 
 
+def test_a_developers_message_is_a_systems_to_templates_that_know_none() -> None:
+    """Newer clients send that role, which many templates would leave out in silence."""
+    developer = Message(role="developer", content="Be brief.")
+    source = "{% for one in messages if one.role in ('system', 'user') %}[{{ one.role }}]{% endfor %}"
+    assert template(source).render([developer, HELLO], []) == "[system][user]"
+    known = "{{ messages[0].role }}"
+    assert template(f"{known}{{# developer #}}").render([developer], []) == "developer"
+
+
 def test_templates_that_want_arguments_as_text_get_them_so() -> None:
     """DeepSeek's put them together with other texts, which an object does not bear."""
     source = "{{ tools }}{{ 'calls: ' + messages[1].tool_calls[0].function.arguments }}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from shareai_cli.llama.bodies.chat import ChatBody, ResponseFormat
@@ -47,7 +47,7 @@ def _thought(rules: Rules, thinking: Thinking | None, opened: bool) -> str:
     return thought if opened else f"({quoted(thinking.begin)} {thought})?"
 
 
-def marks_of(family: Family, body: ChatBody) -> Sequence[str]:
+def marks_of(family: Family, body: ChatBody) -> tuple[str, ...]:
     """Return the marks that the reader of a reply has to see."""
     thinking = (family.thinking.begin, family.thinking.end) if family.thinking is not None else ()
     return (*family.marks, *thinking) if _is_marked(family, body) else thinking
