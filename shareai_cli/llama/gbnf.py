@@ -60,7 +60,7 @@ class Rules:
         self.repeated = 0
         """How many repetitions are prescribed in all of them; llama.cpp makes a rule for each."""
         self._bodies: dict[str, str] = {}
-        self._until: dict[str, str] = {}
+        self._until: dict[tuple[str, str, bool], str] = {}
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -79,31 +79,36 @@ class Rules:
         """Return the name of a rule for any of some expressions."""
         return self.add(" | ".join(expressions))
 
-    def until(self, mark: str) -> str:
-        """Return the name of a rule for any text that ends with the first `mark` in it.
+    def until(self, mark: str, then: str = "", *, may_end: bool = False) -> str:
+        """Return the name of a rule for any text up to the first `mark` in it, the mark, and `then`.
 
-        The first character of the mark must not come a second time in it. One rule stands for each length of
-        the mark that has come, so that there is one way only to read a text.
+        It may also end before any mark, where `may_end` says so. The first character of the mark must not
+        come a second time in it. One rule stands for each length of the mark that has come, so that there is
+        one way only to read a text.
         """
-        if mark not in self._until:
-            self._until[mark] = self._add_until(mark)
-        return self._until[mark]
+        known = (mark, then, may_end)
+        if known not in self._until:
+            self._until[known] = self._add_until(*known)
+        return self._until[known]
 
     def written(self, root: str) -> str:
         """Return the grammar of an expression."""
         bodies = {"root": root, **self._bodies, **self.dialect.basic}
         return "\n".join(f"{name} ::= {body}" for name, body in bodies.items())
 
-    def _add_until(self, mark: str) -> str:
+    def _add_until(self, mark: str, then: str, may_end: bool) -> str:
         names = [self.add("") for _ in mark]
         first = mark[0]
         for place, character in enumerate(mark):
-            after = quoted(character) + (f" {names[place + 1]}" if place + 1 < len(mark) else "")
-            ways = [after]
+            after = names[place + 1] if place + 1 < len(mark) else then
+            ways = [f"{quoted(character)} {after}"]
             if place:
                 ways.append(f"{quoted(first)} {names[1]}")
             others = f"[^{_in_class(character)}{_in_class(first) if place else ''}]"
-            self.define(names[place], " | ".join([*ways, f"{others} {names[0]}"]))
+            ways.append(f"{others} {names[0]}")
+            if may_end:
+                ways.append('""')
+            self.define(names[place], " | ".join(ways))
         return names[0]
 
 

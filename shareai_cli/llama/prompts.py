@@ -17,7 +17,7 @@ from shareai_cli.llama.bodies.embedding import EmbeddingBody
 from shareai_cli.llama.bodies.generation import GenerationBody
 from shareai_cli.llama.bodies.inputs import texts_of
 from shareai_cli.llama.template import ChatTemplate
-from shareai_cli.llama.tools.form import marks_of, reader_of, reply_grammar
+from shareai_cli.llama.tools.form import is_binding, marks_of, reader_of, reply_grammar
 from shareai_cli.llama.tools.source import ReplyReader
 
 
@@ -51,7 +51,12 @@ class PromptReader:
         request = self._request(body, [self.tokens(prompt, "messages")], body.limit, "messages")
         shown = self._tokens_in(marks_of(family, body))
         grammar = reply_grammar(family, body, opened)
-        self._check_grammar(grammar)
+        if grammar and not self._takes(grammar):
+            if is_binding(body):
+                raise MalformedRequest(
+                    "llama.cpp cannot keep to the schemas of this request: they may be parts of themselves."
+                )
+            grammar = ""
         request = replace(request, grammar=grammar, shown=shown)
         return ChatPrompt(request, reader_of(family, body, opened))
 
@@ -132,13 +137,10 @@ class PromptReader:
             self._shown[marks] = frozenset(found)
         return self._shown[marks]
 
-    def _check_grammar(self, text: str) -> None:
-        """Raise `MalformedRequest` for a grammar that llama.cpp does not take: a client's schema made it."""
-        if not text:
-            return
+    def _takes(self, grammar: str) -> bool:
+        """Tell whether llama.cpp takes a grammar; a client's schema is in it."""
         try:
-            Grammar(self._model, text).close()
+            Grammar(self._model, grammar).close()
         except EngineFailed:
-            raise MalformedRequest(
-                "llama.cpp cannot keep to the schemas of this request: they may be parts of themselves."
-            ) from None
+            return False
+        return True

@@ -145,6 +145,19 @@ async def test_a_tool_call_grows_in_a_stream_and_comes_whole_otherwise(running: 
     assert after.json()["choices"][0]["message"]["content"] == ANSWER
 
 
+async def test_a_tools_schema_that_no_grammar_keeps_stands_against_no_call_that_need_not_come(
+    running: Running,
+) -> None:
+    """Where one has to come it is the client's mistake."""
+    endless = {"anyOf": [{"$ref": "#"}, {"type": "null"}]}
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": endless}}]
+    free = (await post(running, "weather?", tools=tools)).json()["choices"][0]
+    assert free["message"]["tool_calls"][0]["function"]["name"] == "get_weather"
+    demanded = await post(running, "weather?", tools=tools, tool_choice="required")
+    assert demanded.status_code == 400
+    assert "schemas" in demanded.json()["error"]["message"]
+
+
 async def test_limits_and_stops_are_kept(running: Running) -> None:
     """`max_tokens` counts exactly, `max_completion_tokens` goes before it, `stop` ends before its string."""
     short = (await post(running, "long stream", max_tokens=5)).json()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from shareai_cli.llama.bodies.chat import Tool
 from shareai_cli.llama.gbnf import Rules, quoted
-from shareai_cli.llama.tools.family import Family, arguments_of, repeated
+from shareai_cli.llama.tools.family import Family, Wanted, repeated, ways
 from shareai_cli.llama.tools.pieces import CallBegins, Content
 from shareai_cli.llama.tools.source import Reading, Source
 
@@ -48,25 +48,19 @@ def _call(source: Source) -> Reading[bool]:
     return True
 
 
-def fenced_calls(rules: Rules, tools: Sequence[Tool], several: bool) -> str:
+def fenced_calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of V3's and R1's calls."""
-    return _calls(rules, tools, several, f"{BEGIN}function{BETWEEN}", FENCED, f"\n{FENCE}{END}", "\n")
+    call = ways(rules, wanted, lambda name: f"{BEGIN}function{BETWEEN}{name}{FENCED}", f"\n{FENCE}{END}")
+    return f"{repeated(call, quoted(chr(10)), wanted.several)} {quoted(ALL_END)}"
 
 
-def bare_calls(rules: Rules, tools: Sequence[Tool], several: bool) -> str:
+def bare_calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of V3.1's calls."""
-    return _calls(rules, tools, several, BEGIN, BETWEEN, END, "")
-
-
-def _calls(
-    rules: Rules, tools: Sequence[Tool], several: bool, before: str, between: str, after: str, gap: str
-) -> str:
-    ways = [f"{quoted(tool.function.name + between)} {arguments_of(rules, tool)}" for tool in tools]
-    call = rules.add(f"{quoted(before)} {rules.one_of(*ways)} {quoted(after)}")
-    return f"{quoted(ALL_BEGIN)} {repeated(call, quoted(gap), several)} {quoted(ALL_END)}"
+    call = ways(rules, wanted, lambda name: f"{BEGIN}{name}{BETWEEN}", END)
+    return f"{repeated(call, '', wanted.several)} {quoted(ALL_END)}"
 
 
 _MARKS = (ALL_BEGIN, ALL_END, BEGIN, BETWEEN, END)
 
-DEEPSEEK_V3 = Family(read, fenced_calls, marks=_MARKS)
-DEEPSEEK_V31 = Family(read, bare_calls, marks=_MARKS)
+DEEPSEEK_V3 = Family(read, fenced_calls, ALL_BEGIN, marks=_MARKS)
+DEEPSEEK_V31 = Family(read, bare_calls, ALL_BEGIN, marks=_MARKS)

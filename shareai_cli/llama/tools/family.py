@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from shareai_cli.errors import MalformedRequest
 from shareai_cli.llama.bodies.chat import Tool
-from shareai_cli.llama.gbnf import JSON, Dialect, Rules
+from shareai_cli.llama.gbnf import JSON, Dialect, Rules, quoted
 from shareai_cli.llama.schema_grammar import MOST_RULES, schema_expression
 from shareai_cli.llama.tools.pieces import Arguments, CallBegins, Reasoning
 from shareai_cli.llama.tools.source import MOST_HELD, JsonScan, Reading, Source
@@ -18,8 +19,18 @@ from shareai_cli.llama.tools.source import MOST_HELD, JsonScan, Reading, Source
 Read = Callable[[Source, Sequence[Tool]], Reading[None]]
 """Reads a reply to a request that offers these tools."""
 
-Calls = Callable[[Rules, Sequence[Tool], bool], str]
-"""Returns the expression of a call of one of some tools, or where the flag says so of several calls."""
+
+class Wanted(Struct, frozen=True):
+    """Which calls a reply may hold."""
+
+    tools: Sequence[Tool]
+    several: bool
+    demanded: bool
+    """Whether one has to come: then a schema that cannot be kept is the client's mistake."""
+
+
+Calls = Callable[[Rules, Wanted], str]
+"""Returns the expression of the calls that are wanted."""
 
 
 class Thinking(Struct, frozen=True):
@@ -36,6 +47,8 @@ class Family(Struct, frozen=True):
 
     read: Read
     calls: Calls
+    opening: str = ""
+    """The mark that stands before the first call, which `calls` leaves out; "" where none always does."""
     marks: tuple[str, ...] = ()
     """Tokens that the vocabulary may take for control tokens, and that `read` has to see."""
     thinking: Thinking | None = None
@@ -55,18 +68,40 @@ def thoughtful(thinking: Thinking, opened: bool, source: Source, then: Reading[N
     yield from then
 
 
-def arguments_of(rules: Rules, tool: Tool) -> str:
+def ways(rules: Rules, wanted: Wanted, before: Callable[[str], str], after: str = "") -> str:
+    """Return the name of a rule for a call of any tool: what comes before its arguments, these, the rest."""
+    ends = f" {quoted(after)}" if after else ""
+    return rules.one_of(
+        *(
+            f"{quoted(before(tool.function.name))} {arguments_of(rules, tool, wanted)}{ends}"
+            for tool in wanted.tools
+        )
+    )
+
+
+def arguments_of(rules: Rules, tool: Tool, wanted: Wanted) -> str:
     """Return the expression of a tool's arguments; any object where it says nothing of them.
 
     So, too, where many tools have filled the grammar already, unless this one is `strict`.
     """
     function = tool.function
-    is_strict = bool(function.strict)
+    is_strict = bool(function.strict) and wanted.demanded
     if not function.parameters or (len(rules) > MOST_RULES // 2 and not is_strict):
         return "object"
-    schema = {**function.parameters, "type": "object"}
+    return value_of(rules, tool, {**function.parameters, "type": "object"}, wanted, otherwise="object")
+
+
+def value_of(rules: Rules, tool: Tool, schema: Any, wanted: Wanted, otherwise: str = "value") -> str:
+    """Return the expression of a value in a tool's arguments, `otherwise` where that is all that can be."""
+    function = tool.function
+    is_strict = bool(function.strict) and wanted.demanded
     field = f"tools.{function.name[:64]}.parameters"
-    return schema_expression(rules, schema, field=field, strict=is_strict)
+    try:
+        return schema_expression(rules, schema, field=field, strict=is_strict)
+    except MalformedRequest:
+        if wanted.demanded:
+            raise
+        return otherwise
 
 
 def repeated(expression: str, between: str, several: bool) -> str:

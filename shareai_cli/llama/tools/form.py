@@ -9,7 +9,7 @@ from shareai_cli.llama.bodies.chat import ChatBody, ResponseFormat
 from shareai_cli.llama.bodies.generation import unsupported
 from shareai_cli.llama.gbnf import JSON, Rules, quoted
 from shareai_cli.llama.schema_grammar import schema_expression
-from shareai_cli.llama.tools.family import Family, Thinking, thoughtful
+from shareai_cli.llama.tools.family import Family, Thinking, Wanted, thoughtful
 from shareai_cli.llama.tools.pieces import Content
 from shareai_cli.llama.tools.source import Reading, ReplyReader, Source
 
@@ -19,18 +19,50 @@ def reply_grammar(family: Family, body: ChatBody, opened: bool) -> str:
 
     What the model thinks before is free, too; the prompt may have `opened` it.
     """
-    answers_in_form = body.response_format is not None and body.response_format.type != "text"
     demanded = body.demanded_tools
-    if not demanded and not answers_in_form:
-        return ""
-    tools = demanded or body.offered_tools
-    if tools and not demanded and family.dialect is not JSON:
+    wanted = Wanted(demanded or body.offered_tools, body.several_calls, demanded=bool(demanded))
+    if demanded:
+        return _demanded_call(family, wanted, opened)
+    if body.response_format is not None and body.response_format.type != "text":
+        return _answer_in_form(family, wanted, body.response_format, opened)
+    return _free_answer(family, wanted, opened) if wanted.tools and family.opening else ""
+
+
+def is_binding(body: ChatBody) -> bool:
+    """Whether the client relies on a reply's grammar; else it helps the model to write its calls well."""
+    has_form = body.response_format is not None and body.response_format.type != "text"
+    return has_form or bool(body.demanded_tools)
+
+
+def _demanded_call(family: Family, wanted: Wanted, opened: bool) -> str:
+    rules = Rules(family.dialect)
+    return rules.written(f"{_thought(rules, family.thinking, opened)} {_calls(rules, family, wanted)}")
+
+
+def _answer_in_form(family: Family, wanted: Wanted, form: ResponseFormat, opened: bool) -> str:
+    """Return the grammar of an answer, or of a call where there are tools: that is the model's choice."""
+    if wanted.tools and family.dialect is not JSON:
         raise unsupported("response_format", "together with tools is, with this model,")
-    rules = Rules(family.dialect if tools else JSON)
-    ways = [family.calls(rules, tools, body.several_calls)] if tools else []
-    if not demanded and body.response_format is not None:
-        ways.append(f"{quoted(family.answer)} {_form(rules, body.response_format)}")
-    return rules.written(f"{_thought(rules, family.thinking, opened)} {rules.one_of(*ways)}")
+    rules = Rules()
+    answer = f"{quoted(family.answer)} {_form(rules, form)}"
+    ways = rules.one_of(answer, _calls(rules, family, wanted)) if wanted.tools else answer
+    return rules.written(f"{_thought(rules, family.thinking, opened)} {ways}")
+
+
+def _free_answer(family: Family, wanted: Wanted, opened: bool) -> str:
+    """Return the grammar of any text, which goes on as a call where the mark of calls comes in it."""
+    rules = Rules(family.dialect)
+    then = rules.add(family.calls(rules, wanted))
+    text = rules.until(family.opening, then, may_end=True)
+    if family.thinking is None:
+        return rules.written(text)
+    thinking = family.thinking
+    thought = rules.until(thinking.end, text, may_end=True)
+    return rules.written(thought if opened else f"{text} | {quoted(thinking.begin)} {thought}")
+
+
+def _calls(rules: Rules, family: Family, wanted: Wanted) -> str:
+    return f"{quoted(family.opening)} {family.calls(rules, wanted)}"
 
 
 def _form(rules: Rules, wanted: ResponseFormat) -> str:

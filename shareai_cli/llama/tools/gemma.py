@@ -15,7 +15,7 @@ import msgspec
 
 from shareai_cli.llama.bodies.chat import Tool
 from shareai_cli.llama.gbnf import JSON, Dialect, Rules, quoted
-from shareai_cli.llama.tools.family import Family, Read, Thinking, arguments_of, repeated
+from shareai_cli.llama.tools.family import Family, Read, Thinking, Wanted, repeated, ways
 from shareai_cli.llama.tools.pieces import Arguments, CallBegins, Content
 from shareai_cli.llama.tools.source import Reading, Source
 
@@ -108,10 +108,9 @@ def _read(begin: str, end: str, quote: str, source: Source, _tools: Sequence[Too
         yield from source.skip_blank()
 
 
-def _calls(begin: str, end: str, rules: Rules, tools: Sequence[Tool], several: bool) -> str:
-    ways = [f"{quoted(tool.function.name)} {arguments_of(rules, tool)}" for tool in tools]
-    call = rules.add(f"{quoted(f'{begin}call:')} {rules.one_of(*ways)} {quoted(end)}")
-    return repeated(call, "", several)
+def _calls(begin: str, end: str, rules: Rules, wanted: Wanted) -> str:
+    call = ways(rules, wanted, lambda name: f"call:{name}", end)
+    return repeated(call, quoted(begin), wanted.several)
 
 
 def _literal(quote: str, value: Any) -> str:
@@ -143,7 +142,12 @@ def _family(begin: str, end: str, quote: str, thinking: Thinking | None = None) 
     )
     read: Read = partial(_read, begin, end, quote)
     return Family(
-        read, partial(_calls, begin, end), marks=(begin, end, quote), thinking=thinking, dialect=dialect
+        read,
+        partial(_calls, begin, end),
+        begin,
+        marks=(begin, end, quote),
+        thinking=thinking,
+        dialect=dialect,
     )
 
 

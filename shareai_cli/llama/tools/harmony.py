@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 
 from shareai_cli.llama.bodies.chat import Tool
-from shareai_cli.llama.gbnf import Rules, quoted
-from shareai_cli.llama.tools.family import Family, Thinking, arguments_of
+from shareai_cli.llama.gbnf import Rules
+from shareai_cli.llama.tools.family import Family, Thinking, Wanted, ways
 from shareai_cli.llama.tools.pieces import Arguments, CallBegins, Content, Reasoning
 from shareai_cli.llama.tools.source import Reading, Source
 
@@ -38,11 +38,9 @@ def read(source: Source, _tools: Sequence[Tool]) -> Reading[None]:
             yield from source.pour(Reasoning if "analysis" in head else Content, *ENDS)
 
 
-def calls(rules: Rules, tools: Sequence[Tool], _several: bool) -> str:
+def calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of the one call that such a reply ends with."""
-    return rules.one_of(
-        *(f"{quoted(_head(tool.function.name))} {arguments_of(rules, tool)}" for tool in tools)
-    )
+    return ways(rules, wanted, _head)
 
 
 def _head(name: str) -> str:

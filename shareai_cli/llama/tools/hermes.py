@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from shareai_cli.llama.bodies.chat import Tool
 from shareai_cli.llama.gbnf import Rules, quoted
-from shareai_cli.llama.tools.family import Family, arguments_of, object_call, repeated
+from shareai_cli.llama.tools.family import Family, Wanted, object_call, repeated, ways
 from shareai_cli.llama.tools.pieces import Content
 from shareai_cli.llama.tools.source import Reading, Source
 
@@ -26,17 +26,13 @@ def read(source: Source, _tools: Sequence[Tool]) -> Reading[None]:
             yield Content(OPEN)
 
 
-def calls(rules: Rules, tools: Sequence[Tool], several: bool) -> str:
+def calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of calls."""
-    ways = [
-        f"{quoted(_head(tool.function.name))} {arguments_of(rules, tool)} {quoted('}')}" for tool in tools
-    ]
-    call = rules.add(f"{quoted(OPEN + chr(10))} {rules.one_of(*ways)} {quoted(chr(10) + CLOSE)}")
-    return repeated(call, quoted("\n"), several)
+    return repeated(ways(rules, wanted, _head, f"}}\n{CLOSE}"), quoted(f"\n{OPEN}"), wanted.several)
 
 
 def _head(name: str) -> str:
-    return f'{{"name": "{name}", "arguments": '
+    return f'\n{{"name": "{name}", "arguments": '
 
 
-HERMES = Family(read, calls, marks=(OPEN, CLOSE))
+HERMES = Family(read, calls, OPEN, marks=(OPEN, CLOSE))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shareai_cli.llama.bodies.chat import Tool
-from shareai_cli.llama.gbnf import Rules, quoted
-from shareai_cli.llama.tools.family import Family, arguments_of, object_call
+from shareai_cli.llama.gbnf import Rules
+from shareai_cli.llama.tools.family import Family, Wanted, object_call, ways
 from shareai_cli.llama.tools.pieces import Content
 from shareai_cli.llama.tools.source import Reading, Source
 
@@ -28,11 +28,9 @@ def read(source: Source, tools: Sequence[Tool]) -> Reading[None]:
     yield from source.pour(Content)
 
 
-def calls(rules: Rules, tools: Sequence[Tool], _several: bool) -> str:
+def calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of the one call that such a reply is."""
-    return rules.one_of(
-        *(f"{quoted(_head(tool.function.name))} {arguments_of(rules, tool)} {quoted('}')}" for tool in tools)
-    )
+    return ways(rules, wanted, _head, "}")
 
 
 def _head(name: str) -> str:

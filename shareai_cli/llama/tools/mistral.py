@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from shareai_cli.llama.bodies.chat import Tool
 from shareai_cli.llama.gbnf import Rules, quoted
-from shareai_cli.llama.tools.family import Family, arguments_of, object_call, repeated
+from shareai_cli.llama.tools.family import Family, Wanted, object_call, repeated, ways
 from shareai_cli.llama.tools.pieces import CallBegins, Content
 from shareai_cli.llama.tools.source import Reading, Source
 
@@ -56,24 +56,21 @@ def _named(source: Source) -> Reading[bool]:
     return True
 
 
-def list_calls(rules: Rules, tools: Sequence[Tool], several: bool) -> str:
+def list_calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of calls in the older form."""
-    ways = [
-        f"{quoted(_head(tool.function.name))} {arguments_of(rules, tool)} {quoted('}')}" for tool in tools
-    ]
-    call = rules.one_of(*ways)
-    return f"{quoted(CALLS + '[')} {repeated(call, quoted(', '), several)} {quoted(']')}"
+    call = ways(rules, wanted, _head, "}")
+    return f"{quoted('[')} {repeated(call, quoted(', '), wanted.several)} {quoted(']')}"
 
 
-def named_calls(rules: Rules, tools: Sequence[Tool], several: bool) -> str:
+def named_calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of calls in the later form."""
-    ways = [f"{quoted(CALLS + tool.function.name + ARGUMENTS)} {arguments_of(rules, tool)}" for tool in tools]
-    return repeated(rules.one_of(*ways), "", several)
+    call = ways(rules, wanted, lambda name: f"{name}{ARGUMENTS}")
+    return repeated(call, quoted(CALLS), wanted.several)
 
 
 def _head(name: str) -> str:
     return f'{{"name": "{name}", "arguments": '
 
 
-MISTRAL = Family(read, named_calls, marks=(CALLS, ARGUMENTS, ID), short_ids=True)
-MISTRAL_LIST = Family(read, list_calls, marks=(CALLS, ARGUMENTS, ID), short_ids=True)
+MISTRAL = Family(read, named_calls, CALLS, marks=(CALLS, ARGUMENTS, ID), short_ids=True)
+MISTRAL_LIST = Family(read, list_calls, CALLS, marks=(CALLS, ARGUMENTS, ID), short_ids=True)

@@ -13,8 +13,7 @@ import msgspec
 
 from shareai_cli.llama.bodies.chat import FunctionDefinition, Tool
 from shareai_cli.llama.gbnf import Rules, quoted
-from shareai_cli.llama.schema_grammar import schema_expression
-from shareai_cli.llama.tools.family import Family, repeated
+from shareai_cli.llama.tools.family import Family, Wanted, repeated, value_of
 from shareai_cli.llama.tools.pieces import Arguments, CallBegins, Content
 from shareai_cli.llama.tools.source import Reading, Source
 
@@ -74,23 +73,24 @@ def _properties(function: FunctionDefinition | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def calls(rules: Rules, tools: Sequence[Tool], several: bool) -> str:
+def calls(rules: Rules, wanted: Wanted) -> str:
     """Return the expression of calls."""
-    call = rules.one_of(*(_call(rules, tool.function) for tool in tools))
-    return repeated(call, quoted("\n"), several)
+    call = rules.one_of(*(_call(rules, tool, wanted) for tool in wanted.tools))
+    return repeated(call, quoted(f"\n{OPEN}"), wanted.several)
 
 
-def _call(rules: Rules, function: FunctionDefinition) -> str:
-    required = (function.parameters or {}).get("required", [])
-    parts = [quoted(f"{OPEN}\n{FUNCTION}{function.name}>\n")]
-    for key, schema in _properties(function).items():
-        part = f"{quoted(f'{PARAMETER}{key}>' + chr(10))} {_value(rules, function, schema)} {quoted(chr(10))}"
+def _call(rules: Rules, tool: Tool, wanted: Wanted) -> str:
+    required = (tool.function.parameters or {}).get("required", [])
+    parts = [quoted(f"\n{FUNCTION}{tool.function.name}>\n")]
+    for key, schema in _properties(tool.function).items():
+        value = _value(rules, tool, schema, wanted)
+        part = f"{quoted(f'{PARAMETER}{key}>' + chr(10))} {value} {quoted(chr(10))}"
         is_required = isinstance(required, list) and key in required
         parts.append(part if is_required else f"({part})?")
     return " ".join([*parts, quoted(f"{FUNCTION_END}\n{CLOSE}")])
 
 
-def _value(rules: Rules, function: FunctionDefinition, schema: Any) -> str:
+def _value(rules: Rules, tool: Tool, schema: Any, wanted: Wanted) -> str:
     """Return the expression of an argument and its end: a text as it stands, all else as JSON."""
     choices = schema.get("enum") if isinstance(schema, dict) else None
     if _is_text(schema) and not choices:
@@ -98,12 +98,11 @@ def _value(rules: Rules, function: FunctionDefinition, schema: Any) -> str:
     if _is_text(schema) and isinstance(choices, list):
         value = rules.one_of(*(quoted(str(one)) for one in choices))
     else:
-        parameters = function.parameters or {}
+        parameters = tool.function.parameters or {}
         definitions = {key: parameters[key] for key in _DEFINITIONS if key in parameters}
         root = {**definitions, **schema} if isinstance(schema, dict) else schema
-        field = f"tools.{function.name[:64]}.parameters"
-        value = schema_expression(rules, root, field=field, strict=bool(function.strict))
+        value = value_of(rules, tool, root, wanted)
     return f"{value} {quoted(chr(10) + PARAMETER_END)}"
 
 
-QWEN_CODER = Family(read, calls, marks=(OPEN, CLOSE))
+QWEN_CODER = Family(read, calls, OPEN, marks=(OPEN, CLOSE))

@@ -41,6 +41,7 @@ FAMILIES = {
 }
 
 ASCII = tuple((token, -100.0) for token in range(len(CONTROLS) + 128, len(CONTROLS) + 256))
+BEFORE_BYTES = len(CONTROLS)
 HOT = Sampling(temperature=30.0, top_k=0, top_p=1.0, min_p=0.0, logit_bias=ASCII)
 
 SHORT = {"type": "string", "maxLength": 3}
@@ -152,8 +153,49 @@ def test_thoughts_before_a_call_are_free(random_engine: Engine) -> None:
     assert any(len(thought) > 20 for thought in thoughts)
     # They may be left out, but not where the prompt has begun them already.
     may, must = (reply_grammar(family, wanted, opened).splitlines()[0] for opened in (False, True))
-    assert ")? r" in may
-    assert ")? r" not in must
+    assert ")? " in may
+    assert ")? " not in must
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.opening])
+def test_an_answer_is_free_until_a_call_begins_which_is_then_a_proper_one(
+    name: str, random_engine: Engine
+) -> None:
+    """Of a mark that comes as often as here there is nothing but a call of a tool behind it."""
+    family = unthinking(name)
+    marked = structs.replace(family, opening="@")
+    free, called = 0, 0
+    for seed in range(10):
+        grammar = reply_grammar(marked, body(parallel_tool_calls=False), False)
+        sampling = structs.replace(HOT, seed=seed, logit_bias=(*ASCII, (BEFORE_BYTES + ord("@"), 60.0)))
+        request = GenerationRequest(
+            (tuple(random_engine.model.tokenize("Well: ")),), 200, sampling, grammar=grammar
+        )
+        taken = Taken()
+        random_engine.add(Sequence(request, taken))
+        finish(random_engine)
+        text, mark, call = taken.text.partition("@")
+        make = reader_of(family, body(), False)
+        assert make is not None
+        if mark and taken.ended.reason == "stop":
+            called += 1
+            found = read(make, family.opening + call, 3)
+            assert found[0] == ""
+            assert found[2][0][0] in ("weather", "now")
+            assert json.loads(found[2][0][1]) is not None
+        free += len(text) > 3
+    assert called
+    assert free
+
+
+def test_what_only_helps_is_left_out_where_it_cannot_be_made() -> None:
+    """A schema that no grammar keeps does not stand against a call that need not come."""
+    odd = [{"type": "function", "function": {"name": "odd", "parameters": {"properties": [1]}}}]
+    assert '"object"' not in reply_grammar(HERMES, body(tools=odd), False)
+    with pytest.raises(MalformedRequest):
+        reply_grammar(HERMES, body(tools=odd, tool_choice="required"), False)
+    assert reply_grammar(LLAMA3, body(tools=odd), False) == ""
+    assert reply_grammar(HERMES, body(tool_choice="none"), False) == ""
 
 
 def test_a_strict_tool_keeps_to_all_of_its_schema_or_is_refused() -> None:
