@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shareai_cli.errors import MalformedRequest, ModelUnavailable
 from shareai_cli.llama.bodies.chat import Message, Tool, ToolCall
-from shareai_cli.llama.tools.catalogue import family_of
+from shareai_cli.llama.tools.catalogue import family_of, writes_otherwise
 from shareai_cli.llama.tools.instructions import Plain, in_words
 
 CHATML = """\
@@ -43,7 +43,7 @@ class ChatTemplate:
             variables = jinja2.meta.find_undeclared_variables(environment.parse(source))
         except jinja2.TemplateError as error:
             raise ModelUnavailable(f"The model's chat template is broken: {error}.") from None
-        self._takes_tools = "tools" in variables
+        self._takes_tools = "tools" in variables and not writes_otherwise(source)
         self._knows_developers = "developer" in source
         self.family = family_of(source)
         """How the model writes calls and marks what it thinks."""

@@ -21,7 +21,7 @@ def test_a_file_without_a_template_gets_chatml() -> None:
 
 def test_templates_see_tools_and_calls_as_objects() -> None:
     """A call's arguments reach the template as an object, as templates of models expect them."""
-    source = "{{ tools | tojson }}|{{ messages[0].tool_calls[0].function.arguments.city }}"
+    source = "{{ tools | tojson }}|{{ messages[0].tool_calls[0].function.arguments.city }}{# <tool_call> #}"
     call = ToolCall(FunctionCall("weather", '{"city": "Rome"}'))
     said = Message(role="assistant", tool_calls=[call])
     tool = Tool("function", FunctionDefinition("weather"))
@@ -56,6 +56,19 @@ def test_templates_that_know_of_no_tools_are_told_in_words() -> None:
     assert told.render([system, HELLO], []) == "[system: Be brief.][user: hello]"
 
 
+def test_templates_whose_calls_nobody_here_reads_are_told_in_words_too() -> None:
+    """Else a model would call in a form of its own, and its client get that as text."""
+    tool = Tool("function", FunctionDefinition("weather"))
+    shown = "{{ one.content }}{% if one.tool_calls %}<odd>{% endif %}"
+    odd = f"{{{{ tools }}}}{{% for one in messages %}}{shown}{{% endfor %}}"
+    prompt = template(odd).render(CALLED, [tool])
+    assert prompt.startswith("NoneYou may call")
+    assert "<odd>" not in prompt
+    assert "<tool_call>" in prompt
+    known = f"{odd}{{# <tool_call> #}}"
+    assert "<odd>" in template(known).render(CALLED, [tool])
+
+
 def test_a_system_message_goes_into_the_first_question_where_a_template_knows_none() -> None:
     """Older Gemmas and Mistrals refuse it; results that follow each other are one message to them."""
     source = """\
@@ -80,7 +93,7 @@ def test_a_developers_message_is_a_systems_to_templates_that_know_none() -> None
 
 def test_templates_that_want_arguments_as_text_get_them_so() -> None:
     """DeepSeek's put them together with other texts, which an object does not bear."""
-    source = "{{ tools }}{{ 'calls: ' + messages[1].tool_calls[0].function.arguments }}"
+    source = "{{ tools }}{{ 'calls: ' + messages[1].tool_calls[0].function.arguments }}{# <tool_call> #}"
     assert template(source).render(CALLED, []) == 'Nonecalls: {"city": "Rome"}'
 
 
@@ -91,7 +104,7 @@ def test_ids_of_calls_are_shortened_where_a_template_wants_that() -> None:
     assert made == answered
     assert len(made) == 9
     assert made.isalnum()
-    assert "call_0123" in template(source.removeprefix("[TOOL_CALLS]")).render(CALLED, [])
+    assert "call_0123" in template(source.replace("[TOOL_CALLS]", "<tool_call>")).render(CALLED, [])
 
 
 def test_templates_hear_how_much_to_think_and_what_was_thought() -> None:

@@ -22,14 +22,19 @@ _THINKING = (
 
 def family_of(template: str) -> Family:
     """Return the family of a chat template; Hermes' where nothing tells another one."""
-    family = _writer(template)
+    family = _writer(template) or HERMES
     if family.thinking is not None:
         return family
     thinking = next((marks for marks in _THINKING if marks.end in template), None)
     return replace(family, thinking=thinking)
 
 
-def _writer(template: str) -> Family:
+def writes_otherwise(template: str) -> bool:
+    """Tell whether a template shows calls in a form that is none of those here, so that nothing reads it."""
+    return "tool_calls" in template and _writer(template) is None
+
+
+def _writer(template: str) -> Family | None:
     for marks, family in (
         (("<|channel|>", "<|message|>"), HARMONY),
         ((BEGIN, "```json"), DEEPSEEK_V3),
@@ -45,4 +50,4 @@ def _writer(template: str) -> Family:
     ):
         if all(mark in template for mark in marks):
             return family
-    return HERMES
+    return None
