@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shareai_cli.cli.model import memory_problem
+from shareai_cli.cli.model.adding import memory_problem
 from shareai_cli.paths import Paths
 from tests.discovery.trees import manifest
 from tests.support.commands import shareai
