@@ -81,7 +81,7 @@ def inspect(path: Path) -> ModelFile:
     except (struct.error, EOFError, ValueError, OverflowError):
         raise ConfigurationError(f"{path} is cut off within its header.") from None
     return ModelFile(
-        id=_fitting_name(path, header.text("general.name")),
+        id=fitting_name(path, header.text("general.name")),
         path=str(path),
         size=size,
         architecture=header.architecture,
@@ -144,7 +144,8 @@ def _named_part(path: Path, part: re.Match[str], number: int) -> Path:
     return path.with_stem(f"{part['name']}-{number:05}-of-{part['count']}")
 
 
-def _fitting_name(path: Path, title: str) -> str:
+def fitting_name(path: Path, title: str = "") -> str:
+    """Return the name that suits a file: its own, that of its parts, or where it has none a title."""
     part = _PART.fullmatch(path.stem)
     if part is not None:
         return part["name"]

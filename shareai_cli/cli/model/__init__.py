@@ -5,14 +5,16 @@ from __future__ import annotations
 from shareai_cli.cli.commands import command, new_app
 from shareai_cli.cli.model.adding import add
 from shareai_cli.cli.model.listing import list_
+from shareai_cli.cli.model.pulling import pull
 from shareai_cli.cli.model.removing import remove
 from shareai_cli.cli.model.running import run_
 
 app = new_app(
-    "Add, list, talk to and remove models of this machine.",
+    "Add, list, fetch, talk to and remove models of this machine.",
     example="shareai model add ~/models/qwen3-8b-q4.gguf",
 )
 command(app, "add", example="shareai model add ~/models/qwen3-8b-q4.gguf")(add)
 command(app, "list", example="shareai model list")(list_)
+command(app, "pull", example="shareai model pull ggml-org/gemma-3-4b-it-GGUF:Q4_K_M")(pull)
 command(app, "run", example='shareai model run llama3.2 "Hello!"')(run_)
 command(app, "remove", example="shareai model remove qwen3-8b-q4")(remove)

@@ -55,12 +55,13 @@ def add(
         )
     else:
         verb = "is added" if declared.is_new else "is there already"
-        print_line(f"Model {target(declared.model.id)} {verb}: {_in_words(declared.file)}.")
-    _warn(declared.file)
-    _advise(run, declared.model)
+        print_line(f"Model {target(declared.model.id)} {verb}: {in_words(declared.file)}.")
+    warn(declared.file)
+    advise(run, declared.model)
 
 
-def _in_words(file: ModelFile) -> str:
+def in_words(file: ModelFile) -> str:
+    """Return what a file is, in a few words."""
     from shareai_cli.cli.models.table import tokens
     from shareai_cli.discovery.proposal import in_bytes
 
@@ -69,7 +70,7 @@ def _in_words(file: ModelFile) -> str:
     return f"{file.architecture}, {in_bytes(file.size)}{context}{abilities}"
 
 
-def _warn(file: ModelFile) -> None:
+def warn(file: ModelFile) -> None:
     """Say what may keep a model from answering."""
     import psutil
 
@@ -98,7 +99,8 @@ def memory_problem(size: int, *, available: int, total: int) -> str | None:
     return None
 
 
-def _advise(run: Invocation, model: LocalModel) -> None:
+def advise(run: Invocation, model: LocalModel) -> None:
+    """Say what comes next, once a running gateway has taken a model up."""
     from shareai_cli.cli.local_models import await_taken_up
     from shareai_cli.node.models import INSTALL_HINT, has_llama
 
