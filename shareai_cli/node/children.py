@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shareai_cli.catalog.gguf import inspect
 from shareai_cli.errors import MemoryTaken, ModelUnavailable, UnknownModel
@@ -119,6 +120,10 @@ class Child:
         is_ready = self._reach is not None and self._process is not None
         held = own_memory(self._process.pid) if self._process is not None else 0
         return Resident(self.model.id, self._need, held, is_ready, self._users > 0, self._used_at)
+
+    def serves(self, model: LocalModel | None) -> bool:
+        """Tell whether a model is loaded as this one is; how long it may be idle is no matter of that."""
+        return model is not None and replace(model, idle=self.model.idle) == self.model
 
     def is_idle(self, now: float) -> bool:
         """Tell whether it is loaded and has not been asked for as long as it may be."""
@@ -289,10 +294,12 @@ class Children:
         return await child.lease()
 
     async def replace(self, models: Sequence[LocalModel]) -> None:
-        """Serve other models: what stays the same keeps its process."""
+        """Serve other models: what is loaded as before keeps its process."""
         wanted = {model.id: model for model in models}
-        gone = [child for name, child in self._children.items() if wanted.get(name) != child.model]
+        gone = [child for name, child in self._children.items() if not child.serves(wanted.get(name))]
         kept = {name: child for name, child in self._children.items() if child not in gone}
+        for name, child in kept.items():
+            child.model = wanted[name]
         self._children = {name: kept.get(name) or self._child(model) for name, model in wanted.items()}
         await _close_all(gone)
 

@@ -141,6 +141,20 @@ async def test_other_models_replace_those_that_went(kept: Kept, demo: LocalModel
     assert [report.state for report in children.reports()] == ["ready", "unloaded"]
 
 
+async def test_another_idle_time_is_taken_up_without_loading_anew(kept: Kept, demo: LocalModel) -> None:
+    """A person who changes it does not end the answers under way."""
+    children = kept.serve(replace(demo, idle=60.0))
+    (await children.lease(demo.id)).give_back()
+    pid = pid_of(children)
+    await children.replace([replace(demo, idle=600.0)])
+    kept.clock.forward(599.0)
+    children.unload_idle()
+    assert pid_of(children) == pid
+    kept.clock.forward(1.0)
+    children.unload_idle()
+    assert children.reports()[0].state == "unloaded"
+
+
 async def test_a_model_that_nobody_asks_for_is_unloaded(kept: Kept, demo: LocalModel) -> None:
     """As long after its last answer as it may be idle; the next request loads it again."""
     children = kept.serve(replace(demo, idle=60.0))

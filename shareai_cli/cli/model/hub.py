@@ -116,9 +116,9 @@ def fetch(
 
     blobs = _folder(repository) / "blobs"
     token = get_token()
-    headers = {"User-Agent": f"shareai/{__version__}"} | (
-        {"Authorization": f"Bearer {token}"} if token else {}
-    )
+    headers = {"User-Agent": f"shareai/{__version__}"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     done = 0
 
     def reached_of_file(there: int) -> None:
