@@ -32,7 +32,7 @@ class Need(Struct, frozen=True):
 def least_needs(model: LocalModel, file: ModelFile, most: Free) -> Sequence[Need]:
     """Return what a model takes at least, the best way first; `most` is what could be made free for it."""
     least = least_footprint(file, model.context)
-    if not most.vram or model.gpu_layers == 0:
+    if not most.vram:
         return [Need(least.total)]
     whole = Need(MARGIN, least.total)
     if model.gpu_layers is None:
@@ -42,7 +42,7 @@ def least_needs(model: LocalModel, file: ModelFile, most: Free) -> Sequence[Need
 
 def lay_out(model: LocalModel, file: ModelFile, free: Free) -> tuple[Layout, Need]:
     """Return how a model is put into what is free, and what it takes then; it need not fit."""
-    if not free.vram or model.gpu_layers == 0:
+    if not free.vram:
         alone = fitting_footprint(file, free.ram, model.context)
         return _layout(model, alone, -1), Need(alone.total)
     whole = fitting_footprint(file, free.vram, model.context)

@@ -21,6 +21,7 @@ from shareai_cli.gateway.fleet import demo_model
 from shareai_cli.paths import Paths
 from tests.support.commands import Outcome, shareai, shareai_process
 from tests.support.hub import COMMIT, FakeHub, running
+from tests.support.terminal import terminal
 
 DEMO = Path(demo_model().path).read_bytes()
 LARGER = DEMO + bytes(1000)
@@ -240,6 +241,17 @@ def test_a_model_is_fetched_and_declared(hub: FakeHub, paths: Paths) -> None:
     assert len(hub.ranges) == 2
     assert [one["id"] for one in shareai("model", "list", "--json").json["models"]] == ["node/Wise-Q4_K_M"]
     assert not any("agent" in one or "telemetry" in one for one in hub.asked)
+
+
+@needs_library
+def test_a_terminal_shows_how_far_it_is(hub: FakeHub, paths: Paths) -> None:
+    """And what it was at last is a line."""
+    hub.breaks_after = [100_000]  # a pause, in which the bar shows
+    with terminal("model", "pull", "acme/Wise-GGUF", environ={"HF_ENDPOINT": hub.origin}) as person:
+        person.until("Q4_K_M")
+        person.until("kB")
+        person.until("Model node/Wise-Q4_K_M is added")
+        assert person.end() == 0
 
 
 @needs_library

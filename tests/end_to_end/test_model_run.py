@@ -12,6 +12,7 @@ import pytest
 from shareai_cli.gateway.fleet import demo_model
 from tests.discovery.trees import ollama_model
 from tests.support.served import RunningGateway, run_shareai
+from tests.support.terminal import terminal
 
 pytestmark = pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed")
 
@@ -50,6 +51,18 @@ async def test_a_running_gateway_serves_it_and_tells_that_it_is_loaded(store: Pa
         assert (await gateway.shareai("model", "run", "tiny", "Hello?")).out.startswith(ANSWER_START)
         [served] = (await gateway.shareai("model", "list", "--json")).json["models"]
         assert (served["id"], served["state"]) == ("node/tiny:1b", "loaded")
+
+
+def test_without_a_question_it_is_a_conversation(store: Path, tmp_path: Path) -> None:
+    """At a terminal, as 'shareai chat' has it."""
+    environ = {"SHAREAI_HOME": str(tmp_path / "home"), "COLUMNS": "100", "LINES": "30"}
+    with terminal("model", "run", "tiny", environ=environ) as person:
+        assert "node/tiny:1b" in person.until("> ")
+        person.type("Hello!\r")
+        assert "demo model" in person.until("free")
+        person.until("> ")
+        person.type("/quit\r")
+        assert person.end() == 0
 
 
 @pytest.mark.parametrize(
