@@ -21,7 +21,8 @@ LONGEST_IDLE: Final = 366 * 86400.0
 NEVER: Final = "never"
 IDLE_EXAMPLE: Final = 'idle = "10m", or idle = "never"; units are s, m, h and d'
 
-_LOADING: Final = ("context", "threads", "gpu_layers", "slots", "flash_attention", "idle")
+LOADING: Final = ("context", "threads", "gpu_layers", "slots", "flash_attention", "idle")
+"""What can be said of how a model is loaded; see `LocalModel`."""
 
 
 def read_local(root: Table, source: Source) -> LocalSettings:
@@ -56,7 +57,7 @@ def _model(source: Source, place: KeyPath, item: object, settings: LocalSettings
             f"should be a text, and is {kind_of(item)}.",
             hint='"~/models/MODEL.gguf" or {path = "~/models/MODEL.gguf", name = "model"}',
         )
-    table = Table(source, place, item, ("path", "name", *_LOADING))
+    table = Table(source, place, item, ("path", "name", *LOADING))
     path = absolute(Path(table.text("path", "")), source.file.parent)
     if not table.text("path", "") or not path.stem:
         raise source.error(place, "should be the path of a GGUF file.")
