@@ -19,7 +19,7 @@ from shareai_cli.catalog.gguf import inspect
 from shareai_cli.errors import MemoryTaken, ModelUnavailable, UnknownModel
 from shareai_cli.node.layout import Need
 from shareai_cli.node.lease import Lease, Reach
-from shareai_cli.node.memory import Machine, own_memory
+from shareai_cli.node.memory import Memory, own_memory
 from shareai_cli.node.models import INSTALL_HINT
 from shareai_cli.node.room import Resident, Room
 from shareai_cli.types import Clock, LocalModel
@@ -87,9 +87,9 @@ class Child:
         return f"<Child {self.model.id!r} {self.report().state}>"
 
     @property
-    def running(self) -> Lease | None:
+    def running(self) -> Reach | None:
         """What a request needs to reach the process; None while none runs."""
-        return self._lease
+        return self._reach
 
     def report(self) -> ChildReport:
         """Return how the process is."""
@@ -252,7 +252,7 @@ class Children:
         clock: Clock = time.monotonic,
         room: Room | None = None,
     ) -> None:
-        self._room = room or Room(Machine().free)
+        self._room = room or Room(Memory().free)
         self._environ = environ
         self._deadlines = deadlines
         self._has_llama = has_llama
@@ -267,8 +267,8 @@ class Children:
         """Whether any of them can be loaded at all."""
         return self._has_llama
 
-    def leased(self, model: str) -> Lease | None:
-        """Return a model's running process; None where none runs, and then none is started."""
+    def reached(self, model: str) -> Reach | None:
+        """Return how a model's process is reached; None where none runs, and then none is started."""
         child = self._children.get(model)
         return child.running if child is not None else None
 

@@ -32,7 +32,7 @@ class Free(Struct, frozen=True):
     """Of all GPUs that llama.cpp computes on together; 0 where they share the system's memory."""
 
 
-class Machine:
+class Memory:
     """Looks how much there is; whether llama.cpp uses the GPUs is asked once, in a process of its own."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Machine:
         self._uses_gpus: bool | None = None
 
     def __repr__(self) -> str:
-        return f"<Machine [uses GPUs: {self._uses_gpus}]>"
+        return f"<Memory [uses GPUs: {self._uses_gpus}]>"
 
     def free(self) -> Free:
         """Return what is free now; may take a second where there are GPUs."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shareai_cli.node.memory import Machine, own_memory
+from shareai_cli.node.memory import Memory, own_memory
 
 NONE = Path("/no/such/folder")
 
@@ -23,7 +23,7 @@ def bounded(folder: Path, limit: str, current: int, files: int) -> Path:
 
 def test_the_systems_free_memory_counts() -> None:
     """Where nothing bounds it, and there are no GPUs."""
-    free = Machine(lambda command: "", cgroup=NONE).free()
+    free = Memory(lambda command: "", cgroup=NONE).free()
     assert 0 < free.ram <= psutil.virtual_memory().total
     assert free.vram == 0
 
@@ -31,13 +31,13 @@ def test_the_systems_free_memory_counts() -> None:
 def test_a_containers_bound_counts_where_it_is_tighter(tmp_path: Path) -> None:
     """What it holds of files is free; a bound that cannot be read is none."""
     folder = bounded(tmp_path, "1000000\n", 600_000, 200_000)
-    assert Machine(lambda command: "", cgroup=folder).free().ram == 600_000
+    assert Memory(lambda command: "", cgroup=folder).free().ram == 600_000
     for limit, current in (("max", 0), ("no number", 0)):
-        free = Machine(lambda command: "", cgroup=bounded(tmp_path, limit, current, 0)).free()
+        free = Memory(lambda command: "", cgroup=bounded(tmp_path, limit, current, 0)).free()
         assert free.ram > 1_000_000
     (tmp_path / "memory.stat").unlink()
     (tmp_path / "memory.max").write_text("1000")
-    assert Machine(lambda command: "", cgroup=tmp_path).free().ram > 1_000_000
+    assert Memory(lambda command: "", cgroup=tmp_path).free().ram > 1_000_000
 
 
 @pytest.mark.parametrize(("uses", "vram"), [(True, 81_000 << 20), (False, 0)])
@@ -53,10 +53,10 @@ def test_gpus_count_where_llama_cpp_computes_on_them(uses: bool, vram: int) -> N
         asked.append(True)
         return uses
 
-    machine = Machine(probe, cgroup=NONE, llama_uses_gpus=ask)
-    assert [machine.free().vram for _ in range(3)] == [vram] * 3
+    memory = Memory(probe, cgroup=NONE, llama_uses_gpus=ask)
+    assert [memory.free().vram for _ in range(3)] == [vram] * 3
     assert len(asked) == 1
-    assert Machine(lambda command: "", cgroup=NONE, llama_uses_gpus=ask).free().vram == 0
+    assert Memory(lambda command: "", cgroup=NONE, llama_uses_gpus=ask).free().vram == 0
     assert len(asked) == 1
 
 

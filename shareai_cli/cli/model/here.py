@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from shareai_cli.catalog.gguf import ModelFile, inspect
 from shareai_cli.errors import ConfigurationError
-from shareai_cli.node.memory import Machine
+from shareai_cli.node.memory import Memory
 from shareai_cli.node.verdict import Verdict, judge
 from shareai_cli.types import NODE, LocalModel
 
@@ -52,9 +52,9 @@ class ModelHere(Struct, frozen=True):
 class Look:
     """One look at this machine: what is free counts as it was at its begin."""
 
-    def __init__(self, run: Invocation, machine: Machine) -> None:
+    def __init__(self, run: Invocation, memory: Memory) -> None:
         self._run = run
-        self._free, self._whole = machine.free(), machine.whole()
+        self._free, self._whole = memory.free(), memory.whole()
         self.complete = True
         """Whether nothing was left out for a bound's sake."""
 

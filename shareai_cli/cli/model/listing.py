@@ -31,9 +31,9 @@ def list_(
     weights, the smallest cache of use, and a margin.
     """
     from shareai_cli.cli.model.here import Look
-    from shareai_cli.node.memory import Machine
+    from shareai_cli.node.memory import Memory
 
-    look = Look(invocation(context), Machine())
+    look = Look(invocation(context), Memory())
     served = look.served()
     found = [] if declared else look.found(served)
     if as_json:
