@@ -23,6 +23,7 @@
     ├── Overloaded                   503
     ├── EngineBusy                   429
     ├── ModelUnavailable             503
+    │   └── MemoryTaken              503
     ├── EngineFailed                 500
     ├── UpstreamError                what was asked for could not be had from a provider or node
     │   ├── NoTargetLeft             503
@@ -277,6 +278,10 @@ class ModelUnavailable(ShareAIError):
     type = "overloaded_error"
     code = "model_unavailable"
     exit_code = ExitCode.UPSTREAM
+
+
+class MemoryTaken(ModelUnavailable):
+    """Other models have the memory that one would need, and are busy: later there is room."""
 
 
 class EngineFailed(ShareAIError):

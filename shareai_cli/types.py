@@ -62,6 +62,10 @@ class Target(Struct, frozen=True):
         return f"{self.provider}/{self.model}"
 
 
+IDLE_SECONDS: Final = 600.0
+"""How long a model stays loaded that nobody asks for, unless the configuration says otherwise."""
+
+
 class LocalModel(Struct, frozen=True):
     """A model that this machine serves: its public id, its GGUF file, and how to load it."""
 
@@ -71,6 +75,25 @@ class LocalModel(Struct, frozen=True):
     """Tokens of context; None lets the model and the memory decide."""
     threads: int | None = None
     """Threads that compute; None takes the physical cores."""
+    gpu_layers: int | None = None
+    """Layers that GPUs hold; None lets their memory decide, a negative number is all of them."""
+    slots: int | None = None
+    """Replies that are computed at a time; None lets the cache decide."""
+    flash_attention: bool | None = None
+    """None lets llama.cpp decide."""
+    idle: float = IDLE_SECONDS
+    """Seconds without a request after which it is unloaded; 0 keeps it."""
+
+
+class Layout(Struct, frozen=True):
+    """How a model is put into a machine's memory."""
+
+    cells: int | None = None
+    """Tokens of KV cache; None lets the model decide."""
+    gpu_layers: int = -1
+    """Layers that GPUs hold, where there are any; a negative number is all of them."""
+    slots: int = 16
+    """Replies that are computed at a time."""
 
 
 Ability = Literal["tools", "vision", "reasoning", "embeddings"]

@@ -41,7 +41,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "Change": {
             "provider": "Add, list, test and remove cloud providers.",
-            "model": "Add, list and remove models of this machine.",
+            "model": "Fetch, add, list, run, set and remove models here.",
             "route": "Add, list, show, steer and remove routes: public model names.",
             "key": "Create, list, change and revoke the keys of clients.",
             "team": "Create, list and remove teams, to which keys belong.",

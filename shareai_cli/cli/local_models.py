@@ -171,8 +171,8 @@ def _none(what: str, found: Sequence[FoundFile]) -> UsageError:
         f"There is no file {shown(what)}, and no program on this machine keeps a model of that name.",
         hint=f"Did you mean {near}?"
         if near
-        else "Fetch a GGUF file first, such as with 'ollama pull NAME', LM Studio or "
-        "'hf download REPOSITORY FILE.gguf'; then shareai model add NAME, or its path.",
+        else "shareai model pull REPO:QUANT fetches one from the Hugging Face hub. What 'ollama pull' or "
+        "LM Studio fetched is found here, too.",
     )
 
 

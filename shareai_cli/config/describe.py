@@ -12,10 +12,12 @@ from shareai_cli.config.drills import NANO, write_time
 from shareai_cli.config.egress import Proxy
 from shareai_cli.config.limiting import SECTIONS
 from shareai_cli.config.limits import write_limits
+from shareai_cli.config.local import NEVER
 from shareai_cli.config.settings import (
     Conditions,
     DrillSettings,
     Header,
+    LocalSettings,
     NetworkSettings,
     ProviderSettings,
     RouteSettings,
@@ -41,8 +43,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "routes": {name: describe_route(one) for name, one in settings.routes.items()},
         "local": {
             "models": [describe_local_model(one) for one in settings.local.models],
-            "context": settings.local.context,
-            "threads": settings.local.threads,
+            **_loading(settings.local),
         },
         "limits": describe_limits(settings.limits),
         "drills": {name: describe_drill(one) for name, one in settings.drills.items()},
@@ -127,7 +128,19 @@ def describe_webhook(webhook: WebhookSettings | None) -> dict[str, Any] | None:
 
 def describe_local_model(model: LocalModel) -> dict[str, Any]:
     """Return a local model as plain values, as an item of `[local] models` would write it in full."""
-    return {"path": model.path, "name": model.id, "context": model.context, "threads": model.threads}
+    return {"path": model.path, "name": model.id, **_loading(model)}
+
+
+def _loading(one: LocalSettings | LocalModel) -> dict[str, Any]:
+    """Return how models are loaded; what is None is left to the model and the machine."""
+    return {
+        "context": one.context,
+        "threads": one.threads,
+        "gpu_layers": one.gpu_layers,
+        "slots": one.slots,
+        "flash_attention": one.flash_attention,
+        "idle": f"{one.idle:g}s" if one.idle else NEVER,
+    }
 
 
 def describe_route(route: RouteSettings) -> dict[str, Any]:

@@ -203,20 +203,29 @@ class Editor(Rewriter):
 
         def change(document: Document) -> None:
             settings = self._check(tomlkit.dumps(document))
-            names = [model.id for model in settings.local.models]
-            if name not in names:
-                near = nearest(name, names)
-                raise UsageError(
-                    f"There is no local model {shown(name)} in the configuration.",
-                    hint=f"Did you mean {near}?" if near else "shareai model list",
-                )
+            place = _place_of_model(name, settings)
             using = _routes_to(Target(NODE, name), settings)
             if using:
                 raise UsageError(
                     f"The model '{name}' is a target of {', '.join(using[:10])}.",
                     hint=f"shareai route remove {using[0]}",
                 )
-            del array_of(document["local"], "models")[names.index(name)]
+            del array_of(document["local"], "models")[place]
+
+        return self._change(change)
+
+    def set_local_model(self, name: str, changes: Mapping[str, int | bool | str | None]) -> Settings:
+        """Set how a local model is loaded; None leaves it to what holds for all, or to the machine."""
+
+        def change(document: Document) -> None:
+            place = _place_of_model(name, self._check(tomlkit.dumps(document)))
+            models = array_of(document["local"], "models")
+            if not isinstance(models[place], dict):
+                item = tomlkit.inline_table()
+                item["path"] = str(models[place])
+                models[place] = item
+            for key, value in changes.items():
+                put(models[place], key, value)
 
         return self._change(change)
 
@@ -296,6 +305,17 @@ def _place(name: str, keys: Sequence[SecretReference], key: SecretReference) -> 
     if key not in keys:
         raise UsageError(f"{name} has no key {key.name}.", hint=f"shareai provider key list {name}")
     return keys.index(key)
+
+
+def _place_of_model(name: str, settings: Settings) -> int:
+    names = [model.id for model in settings.local.models]
+    if name not in names:
+        near = nearest(name, names)
+        raise UsageError(
+            f"There is no local model {shown(name)} in the configuration.",
+            hint=f"Did you mean {near}?" if near else "shareai model list",
+        )
+    return names.index(name)
 
 
 def _routes_to(target: Target, settings: Settings) -> list[str]:

@@ -12,12 +12,13 @@ from shareai_cli.config.address import HIGHEST_PORT, is_host
 from shareai_cli.config.drills import MOST as MOST_DRILLS
 from shareai_cli.config.drills import read_drill
 from shareai_cli.config.limiting import read_limiting
+from shareai_cli.config.local import read_local
 from shareai_cli.config.network import read_network
 from shareai_cli.config.preset import Preset
 from shareai_cli.config.provider import preset_provider, read_provider
 from shareai_cli.config.reading import Source, Table, decode, parse, read_bytes
 from shareai_cli.config.routes import read_route
-from shareai_cli.config.sections import MOST_NAMED, read_local, read_server
+from shareai_cli.config.sections import MOST_NAMED, read_server
 from shareai_cli.config.settings import NetworkSettings, ProviderSettings, RouteSettings, Settings
 from shareai_cli.config.webhook import read_webhook
 from shareai_cli.errors import ConfigurationError

@@ -1,26 +1,19 @@
-"""Reads `[server]` and `[local]`."""
+"""Reads `[server]`."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from shareai_cli.config.address import HIGHEST_PORT, is_host
-from shareai_cli.config.reading import KeyPath, Source, Table, kind_of, shown
-from shareai_cli.config.settings import (
-    MEBIBYTE,
-    LocalSettings,
-    ServerSettings,
-)
+from shareai_cli.config.reading import Table, shown
+from shareai_cli.config.settings import MEBIBYTE, ServerSettings
 from shareai_cli.errors import ConfigurationError
-from shareai_cli.paths import absolute
-from shareai_cli.types import NODE, LocalModel, Target
+from shareai_cli.types import Target
 
 ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 MOST_NAMED = 1_000
 """Providers, and routes."""
 
-_MOST_LOCAL = 1000
 _LONGEST_MODEL = 512
 
 
@@ -45,59 +38,6 @@ def read_server(root: Table) -> ServerSettings:
         connections=table.integer("connections", default.connections, least=1, most=1_000_000),
         body_limit=table.integer("body_limit", default.body_limit, least=1024, most=1024 * MEBIBYTE),
     )
-
-
-def read_local(root: Table, source: Source) -> LocalSettings:
-    """Check `[local]`; the files themselves are looked at by whoever serves them."""
-    table = root.table("local", LocalSettings.__struct_fields__)
-    context, threads = _context(table), _threads(table)
-    models: dict[str, LocalModel] = {}
-    paths: set[str] = set()
-    for index, item in enumerate(table.items("models", most=_MOST_LOCAL)):
-        place: KeyPath = ("local", "models", index)
-        model = _local_model(source, place, item, context, threads)
-        if model.path in paths:
-            raise source.error(place, f"{shown(model.path)} is there twice.")
-        if model.id in models:
-            raise source.error(
-                place,
-                f"{NODE}/{model.id} would mean two files.",
-                hint=f'Give one of them another name: {{path = "...", name = "{model.id}-2"}}',
-            )
-        models[model.id] = model
-        paths.add(model.path)
-    return LocalSettings(models=tuple(models.values()), context=context, threads=threads)
-
-
-def _local_model(
-    source: Source, place: KeyPath, item: object, context: int | None, threads: int | None
-) -> LocalModel:
-    """Read one model: the path alone, or a table with its path, its name and how to load it."""
-    if isinstance(item, str):
-        item = {"path": item}
-    if not isinstance(item, dict):
-        raise source.error(
-            place,
-            f"should be a text, and is {kind_of(item)}.",
-            hint='"~/models/MODEL.gguf" or {path = "~/models/MODEL.gguf", name = "model"}',
-        )
-    table = Table(source, place, item, ("path", "name", "context", "threads"))
-    path = absolute(Path(table.text("path", "")), source.file.parent)
-    if not table.text("path", "") or not path.stem:
-        raise source.error(place, "should be the path of a GGUF file.")
-    name = table.text("name", path.stem)
-    if table.has("name") and not ROUTE_NAME.fullmatch(name):
-        raise table.error("name", "has letters, digits and . _ : -, at most 128, no slash.")
-    own_context, own_threads = _context(table), _threads(table)
-    return LocalModel(name, str(path), own_context or context, own_threads or threads)
-
-
-def _context(table: Table) -> int | None:
-    return table.integer("context", None, least=8, most=1 << 24)
-
-
-def _threads(table: Table) -> int | None:
-    return table.integer("threads", None, least=1, most=4096)
 
 
 def parse_target(text: str) -> Target:

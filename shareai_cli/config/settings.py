@@ -12,7 +12,7 @@ from shareai_cli.config.egress import Authority, Egress, Proxy
 from shareai_cli.config.preset import KeyStyle
 from shareai_cli.drill_types import CheckName
 from shareai_cli.secrets import Secret, SecretReference
-from shareai_cli.types import Limits, LocalModel, Preference, Subject, Target
+from shareai_cli.types import IDLE_SECONDS, Limits, LocalModel, Preference, Subject, Target
 
 Strategy = Literal["priority", "weighted", "cheapest", "fastest", "least-busy", "sticky"]
 
@@ -193,14 +193,19 @@ class RouteSettings(Struct, frozen=True):
 
 
 class LocalSettings(Struct, frozen=True):
-    """`[local]`: the models that this machine serves, as `node/NAME`."""
+    """`[local]`: the models that this machine serves, as `node/NAME`.
+
+    What follows `models` is of those that say nothing else themselves: see `LocalModel`.
+    """
 
     models: tuple[LocalModel, ...] = ()
     """Each with an absolute path; its name is the file's, without .gguf, unless it is given one."""
     context: int | None = None
-    """Tokens of context of those that have no number of their own; None lets model and memory decide."""
     threads: int | None = None
-    """Threads that compute for those that have no number of their own; None takes the physical cores."""
+    gpu_layers: int | None = None
+    slots: int | None = None
+    flash_attention: bool | None = None
+    idle: float = IDLE_SECONDS
 
 
 class DrillSettings(Struct, frozen=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shareai_cli.catalog.gguf import check_servable
+from shareai_cli.catalog.gguf import ModelFile, check_servable
 from shareai_cli.config import Preset, load_text
 from shareai_cli.discovery.engines import FoundEngine, find_engines
 from shareai_cli.discovery.files import FoundFile, FoundFiles, find_files
@@ -28,6 +28,13 @@ class FoundKey(Struct, frozen=True):
     """The preset's name."""
     title: str
     variable: str
+
+
+class Examined(Struct, frozen=True):
+    """A file with what its header says; None where that could not be read, or was not looked at."""
+
+    file: FoundFile
+    facts: ModelFile | None = None
 
 
 class Found(Struct, frozen=True):
@@ -59,19 +66,25 @@ async def look(environ: Mapping[str, str], presets: Mapping[str, Preset], ports:
     return Found(keys, engines.result(), files.result())
 
 
+def examine(files: Sequence[FoundFile]) -> list[Examined]:
+    """Look into model files, as many and as long as the bounds allow; the others stay as they are."""
+    until = time.monotonic() + CHECK_SECONDS
+    return [
+        _examined(file) if number < MOST_CHECKED and time.monotonic() < until else Examined(file)
+        for number, file in enumerate(files)
+    ]
+
+
 def _find_checked_files(environ: Mapping[str, str]) -> FoundFiles:
     found = find_files(environ)
-    until = time.monotonic() + CHECK_SECONDS
-    files = [
-        _checked(file) if number < MOST_CHECKED and time.monotonic() < until else file
-        for number, file in enumerate(found.files)
-    ]
-    return replace(found, files=tuple(files))
+    return replace(found, files=tuple(one.file for one in examine(found.files)))
 
 
-def _checked(file: FoundFile) -> FoundFile:
+def _examined(file: FoundFile) -> Examined:
     try:
         facts = check_servable(file.path)
     except ConfigurationError:
-        return replace(file, problem="its header holds no model that answers")
-    return replace(file, problem="it makes embeddings") if "embeddings" in facts.abilities else file
+        return Examined(replace(file, problem="its header holds no model that answers"))
+    if "embeddings" in facts.abilities:
+        return Examined(replace(file, problem="it makes embeddings"), facts)
+    return Examined(file, facts)

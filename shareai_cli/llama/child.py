@@ -35,8 +35,16 @@ def run(start: ChildStart) -> None:
     from shareai_cli.llama.scheduler import Batching
     from shareai_cli.llama.server import ModelServer
 
-    model = start.model
-    engine = Engine(model.path, context=model.context, threads=model.threads)
+    model, layout = start.model, start.layout
+    engine = Engine(
+        model.path,
+        context=model.context,
+        cells=layout.cells,
+        threads=model.threads,
+        slots=layout.slots,
+        gpu_layers=layout.gpu_layers,
+        flash_attention=model.flash_attention,
+    )
 
     async def serve() -> None:
         handler = ModelServer(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from shareai_cli.catalog.footprint import SLOTS
 from shareai_cli.errors import EngineFailed, ShareAIError
 from shareai_cli.llama.batching.cache import Cache, shared_length
 from shareai_cli.llama.batching.context import Context, Piece
@@ -17,7 +18,7 @@ from shareai_cli.llama.batching.plan import Step, View, admits, next_step
 from shareai_cli.llama.batching.sequence import Sequence
 from shareai_cli.llama.bindings import Library, Model
 from shareai_cli.llama.embedding import Embedder
-from shareai_cli.llama.fit import SLOTS, context_of, default_cells, default_threads
+from shareai_cli.llama.fit import context_of, default_cells, default_threads
 from shareai_cli.types import Clock
 
 PREFIXES = 16
@@ -32,21 +33,25 @@ class Engine:
         path: str,
         *,
         context: int | None = None,
+        cells: int | None = None,
         threads: int | None = None,
         slots: int = SLOTS,
         batch: int = 512,
+        gpu_layers: int = -1,
+        flash_attention: bool | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         library = Library()
-        self.model = Model(library, path)
+        self.model = Model(library, path, gpu_layers=gpu_layers)
         try:
             self._context = Context(
                 library,
                 self.model,
-                cells=context or default_cells(self.model),
+                cells=cells or context or default_cells(self.model),
                 sequences=slots + PREFIXES,
                 threads=threads or default_threads(self.model),
                 batch=batch,
+                flash_attention=flash_attention,
             )
         except BaseException:
             self.model.close()

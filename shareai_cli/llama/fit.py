@@ -1,4 +1,4 @@
-"""What a model gets of this machine unless the configuration says otherwise: cache, threads, slots."""
+"""What a model gets of this machine where nobody has worked it out before: cache and threads."""
 
 from __future__ import annotations
 
@@ -6,21 +6,11 @@ import os
 
 import psutil
 
+from shareai_cli.catalog.footprint import CACHE_BYTES, FULL_CONTEXTS, LEAST_CONTEXT
 from shareai_cli.llama.bindings import Model
 
 SMALL_MODEL = 64 << 20
 """Bytes of weights below which more than one thread costs more than it brings."""
-
-CACHE_BYTES = 1 << 30
-"""The KV cache that a model takes unless the configuration asks for another size."""
-
-LEAST_CONTEXT = 4096
-
-FULL_CONTEXTS = 4
-"""How many requests of the greatest length the cache holds at most: what many share is rarely that long."""
-
-SLOTS = 16
-"""Replies that are computed together; a processor's rate still grows up to there."""
 
 
 def default_cells(model: Model) -> int:

@@ -123,4 +123,4 @@ async def serve(start: AgentStart) -> None:
     server = Server(Agent(children, secret=start.secret).handle, refuse=refusal)
     await server.start("127.0.0.1", 0)
     announce(Started(port=server.port))
-    await asyncio.Event().wait()
+    await children.keep_tidy()

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from shareai_cli.errors import UpstreamError
 from shareai_cli.live import LiveGpu, LiveModel, LiveNode
-from shareai_cli.node.children import Children, ChildReport, Lease
+from shareai_cli.node.children import Children, ChildReport
 from shareai_cli.node.facts import NodeFacts, Probe, find_facts, run_probe
+from shareai_cli.node.lease import Reach
 from shareai_cli.node.models import INSTALL_HINT
 from shareai_cli.types import NODE
 from shareai_cli.wire.client import Timeouts
@@ -134,11 +135,11 @@ class Machine:
     async def _model(self, report: ChildReport) -> LiveModel:
         memory = self._memory_of(report.pid) if report.pid is not None else None
         model = LiveModel(report.id, report.state, report.problem or "", memory)
-        lease = self._children.leased(report.id)
-        if lease is None:
+        reach = self._children.reached(report.id)
+        if reach is None:
             return model
         try:
-            health = await _ask(lease)
+            health = await _ask(reach)
         except (UpstreamError, msgspec.MsgspecError, UnicodeDecodeError):
             return model
         return replace(
@@ -151,12 +152,12 @@ class Machine:
         )
 
 
-async def _ask(lease: Lease) -> _Health:
+async def _ask(reach: Reach) -> _Health:
     head = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: %b\r\n" % (
-        lease.origin.port,
-        lease.authorization,
+        reach.origin.port,
+        reach.authorization,
     )
-    reply = await lease.pool.send(head, b"", ANSWERED_WITHIN)
+    reply = await reach.pool.send(head, b"", ANSWERED_WITHIN)
     return _health_decoder.decode(await reply.read(LARGEST_ANSWER))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from shareai_cli.errors import ConnectionRefused, ConnectionReset, ModelUnavailable
-from shareai_cli.node.children import Lease
+from shareai_cli.node.lease import Lease, Reach
 from shareai_cli.wire.client import Reply, Timeouts
 from shareai_cli.wire.message import Request, Response
 
@@ -20,35 +20,52 @@ _PASSED = (b"content-type", b"cache-control", b"retry-after", b"x-should-retry")
 
 
 async def forward(request: Request, lease: Lease) -> Response:
-    """Send a request's body to a child; return its reply. `ModelUnavailable` where the child just died."""
+    """Send a request's body to a child; return its reply, with whose end the lease is given back.
+
+    `ModelUnavailable` where the child just died.
+    """
+    try:
+        reply = await _send(request, lease.reach)
+        headers = [(name, reply.headers[name]) for name in _PASSED if name in reply.headers]
+        if reply.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+            return Response(reply.status, headers, Relay(reply, lease))
+        body = await _read(reply)
+    except BaseException:
+        lease.give_back()
+        raise
+    lease.give_back()
+    return Response(reply.status, headers, body)
+
+
+async def _send(request: Request, reach: Reach) -> Reply:
     head = (
         b"POST %b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: %b\r\nContent-Type: application/json\r\n"
         % (
             request.path.encode("latin-1"),
-            lease.origin.port,
-            lease.authorization,
+            reach.origin.port,
+            reach.authorization,
         )
     )
     try:
-        reply = await lease.pool.send(head, request.body, TIMEOUTS)
+        return await reach.pool.send(head, request.body, TIMEOUTS)
     except (ConnectionRefused, ConnectionReset):
         raise ModelUnavailable("The model's process ended before it answered.", retry_after=1.0) from None
-    headers = [(name, reply.headers[name]) for name in _PASSED if name in reply.headers]
-    if reply.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
-        return Response(reply.status, headers, Relay(reply))
+
+
+async def _read(reply: Reply) -> bytes:
     try:
-        body = await reply.read(REPLY_LIMIT)
+        return await reply.read(REPLY_LIMIT)
     except BaseException:
         reply.abort()
         raise
-    return Response(reply.status, headers, body)
 
 
 class Relay:
     """A reply's bytes as they come; giving it up closes the connection, which frees the engine."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, lease: Lease) -> None:
         self._reply = reply
+        self._lease = lease
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -57,12 +74,14 @@ class Relay:
         try:
             data = await self._reply.next(GAP_SECONDS)
         except BaseException:
-            self._reply.abort()
+            await self.aclose()
             raise
         if not data:
+            self._lease.give_back()
             raise StopAsyncIteration
         return data
 
     async def aclose(self) -> None:
         """Give the reply up."""
         self._reply.abort()
+        self._lease.give_back()

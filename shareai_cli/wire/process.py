@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from shareai_cli.errors import AuthenticationFailed, ModelUnavailable
-from shareai_cli.types import LocalModel
+from shareai_cli.types import Layout, LocalModel
 from shareai_cli.wire.message import Request
 
 LINE_LIMIT = 1 << 20
@@ -69,9 +69,10 @@ class ChildStart(Struct, frozen=True):
 
     secret: str
     model: LocalModel
+    layout: Layout = Layout()
 
     def __repr__(self) -> str:
-        return f"ChildStart(secret=********, model={self.model!r})"
+        return f"ChildStart(secret=********, model={self.model!r}, layout={self.layout!r})"
 
 
 class Started(Struct, frozen=True, omit_defaults=True):

@@ -64,6 +64,86 @@ def test_a_chat_template_is_found_wherever_it_stands(tmp_path: Path) -> None:
         assert inspect(path).abilities == ("tools",), place
 
 
+@pytest.mark.parametrize(
+    ("mark", "name"),
+    [
+        (None, ""),
+        ("{{ messages }}", "own"),
+        ("<|im_start|>{{ tools }}", "chatml"),
+        ("<|start_header_id|>", "llama-3"),
+        ("<start_of_turn>", "gemma"),
+        ("[INST]", "mistral"),
+        ("<|start|>assistant<|channel|>", "harmony"),
+        ("<\uff5cAssistant\uff5c>", "deepseek"),
+    ],
+)
+def test_a_chat_template_is_of_a_family(mark: str | None, name: str, tmp_path: Path) -> None:
+    """By the marks that it writes around messages."""
+    values: dict[str, Value] = dict(LLAMA) if mark is None else {**LLAMA, "tokenizer.chat_template": mark}
+    assert inspect(model_file(tmp_path / "m.gguf", values)).template == name
+
+
+@pytest.mark.parametrize("vocabulary", [0, 100_000])
+def test_the_quantisation_stands_before_the_vocabulary_or_behind_it(vocabulary: int, tmp_path: Path) -> None:
+    """Quantising a file moves it to the end."""
+    words: dict[str, Value] = {"tokenizer.ggml.tokens": ["<|word-of-the-vocabulary|>"] * vocabulary}
+    kind: dict[str, Value] = {"general.file_type": 15}
+    template: dict[str, Value] = {"tokenizer.chat_template": "[INST]"}
+    for name, values in (("a", {**kind, **LLAMA, **words}), ("b", {**LLAMA, **words, **template, **kind})):
+        found = inspect(model_file(tmp_path / f"{name}-Q8_0.gguf", values))
+        assert found.quantization == "Q4_K_M", name
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization"),
+    [
+        ("Wise-8B-Q4_K_M", "Q4_K_M"),
+        ("wise-8b-UD-Q2_K_XL", "UD-Q2_K_XL"),
+        ("wise.iq3_xxs", "IQ3_XXS"),
+        ("wise-mxfp4", "MXFP4"),
+        ("wise-bf16", "BF16"),
+        ("Qwen3-8B", ""),
+        ("wise-q4", "Q4"),
+    ],
+)
+def test_else_the_name_tells_the_quantisation(name: str, quantization: str, tmp_path: Path) -> None:
+    """As those who make such files call them."""
+    assert inspect(model_file(tmp_path / f"{name}.gguf")).quantization == quantization
+
+
+def test_what_a_token_takes_of_the_cache_follows_from_the_heads(tmp_path: Path) -> None:
+    """Of all layers, at 16 bits; heads may be shared, have sizes of their own, and differ by layer."""
+    sizes: dict[str, Value] = {
+        **LLAMA, "llama.block_count": 4, "llama.embedding_length": 512, "llama.attention.head_count": 8,
+    }  # fmt: skip
+
+    def bytes_of(**more: Value) -> int:
+        values = {**sizes, **{f"llama.attention.{key}": value for key, value in more.items()}}
+        return inspect(model_file(tmp_path / "m.gguf", values)).cache_bytes_per_token
+
+    assert bytes_of() == 4 * 8 * (64 + 64) * 2
+    assert bytes_of(head_count_kv=2) == 4 * 2 * (64 + 64) * 2
+    assert bytes_of(head_count_kv=2, key_length=128, value_length=96) == 4 * 2 * (128 + 96) * 2
+    assert bytes_of(head_count_kv=[2, 0, 0, 2]) == 4 * (64 + 64) * 2
+    assert bytes_of(head_count=0) == 0
+    assert inspect(model_file(tmp_path / "m.gguf")).cache_bytes_per_token == 0
+
+
+def test_numbers_that_cannot_be_make_no_sums_without_end(tmp_path: Path) -> None:
+    """A broken file's header is a model's all the same, and what follows from it can be written down."""
+    most = (1 << 32) - 1
+    values: dict[str, Value] = {
+        **LLAMA,
+        "llama.block_count": most,
+        "llama.embedding_length": most,
+        "llama.attention.head_count": 1,
+        "llama.attention.head_count_kv": [most] * 1000,
+    }
+    assert inspect(model_file(tmp_path / "m.gguf", values)).cache_bytes_per_token == 1 << 40
+    values["llama.attention.head_count_kv"] = [1] * 100_000
+    assert inspect(model_file(tmp_path / "m.gguf", values)).context == 8192
+
+
 def test_a_model_of_embeddings_is_known_by_its_pooling(tmp_path: Path) -> None:
     """It answers no chat, whatever its template says."""
     values: dict[str, Value] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shareai_cli.cli.model import memory_problem
+from shareai_cli.cli.model.adding import memory_problem
 from shareai_cli.paths import Paths
 from tests.discovery.trees import manifest
 from tests.support.commands import shareai
@@ -102,7 +102,7 @@ def test_an_unknown_name_tells_how_to_get_a_file(paths: Paths) -> None:
     """Nothing is downloaded, nothing is written."""
     outcome = shareai("model", "add", "llama-9")
     assert (outcome.code, outcome.out) == (2, "")
-    for words in ("'llama-9'", "ollama pull", "hf download", "LM Studio"):
+    for words in ("'llama-9'", "shareai model pull", "ollama pull", "LM Studio"):
         assert words in outcome.err
     assert not paths.config_file.exists()
 

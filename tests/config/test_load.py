@@ -81,6 +81,20 @@ def test_a_local_model_can_have_a_name_and_numbers_of_its_own() -> None:
     )
 
 
+def test_how_models_are_loaded_can_be_set_for_all_and_for_each() -> None:
+    """What nobody sets is left to the model and the machine; a model may be kept for good."""
+    settings = read(
+        "[local]\ngpu_layers = 20\nslots = 4\nflash_attention = true\nidle = '1h'\nmodels = ['/a.gguf', "
+        "{path = '/b.gguf', gpu_layers = -1, slots = 8, flash_attention = false, idle = 'never'}]"
+    )
+    first, second = settings.local.models
+    assert first == LocalModel("a", "/a.gguf", gpu_layers=20, slots=4, flash_attention=True, idle=3600.0)
+    assert second == LocalModel("b", "/b.gguf", gpu_layers=-1, slots=8, flash_attention=False, idle=0.0)
+    [plain] = read("[local]\nmodels = ['/a.gguf']").local.models
+    assert plain == LocalModel("a", "/a.gguf")
+    assert plain.idle == 600.0
+
+
 def test_nothing_is_a_configuration_too(paths: Paths) -> None:
     """Without a file, variables and flags, the defaults hold and nothing can serve."""
     settings = load(paths, {}, presets=PRESETS)
@@ -201,6 +215,12 @@ def test_an_impossible_address_is_refused(
         ("[local]\nmodels = [{path = '/x.gguf', name = 'a/b'}]", 2, "no slash"),
         ("[local]\nmodels = [{name = 'a'}]", 2, "should be the path of a GGUF file"),
         ("[local]\nthreads = 0", 2, "from 1 to"),
+        ("[local]\nslots = 1000", 2, "from 1 to 128"),
+        ("[local]\ngpu_layers = -2", 2, "from -1 to"),
+        ('[local]\nflash_attention = "on"', 2, "true or false"),
+        ('[local]\nidle = "soon"', 2, "a time from a second to a year"),
+        ('[local]\nidle = "0s"', 2, "a time from a second to a year"),
+        ('[local]\nmodels = [{path = "/a.gguf", idle = "5"}]', 2, "a time from a second to a year"),
         ("[routes.'a/b']\ntargets = ['node/x']", 1, "a route's name has letters"),
         ("[routes.a]", 1, "a route needs at least one target"),
         ("[routes.a]\nstrategy = 'weigthed'\ntargets = ['node/x']", 2, "It takes priority, weighted, "),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -12,20 +13,21 @@ import pytest
 
 from shareai_cli.errors import ModelUnavailable
 from shareai_cli.llama.demo.build import ANSWER, DEMO_FILE
-from shareai_cli.types import LocalModel
+from shareai_cli.types import Layout, LocalModel
 from shareai_cli.wire.process import AgentStart, ChildProcess, ChildStart, RestartWaits, without_secrets
 from tests.support.waiting import alive, until
 
 SECRET = "the-secret-of-this-test"
+DEFAULT = Layout()
 
 
-def start_line(path: Path, **fields: int) -> ChildStart:
-    return ChildStart(SECRET, LocalModel("shareai-demo", str(path), **fields))
+def start_line(path: Path, layout: Layout = DEFAULT, **fields: Any) -> ChildStart:
+    return ChildStart(SECRET, LocalModel("shareai-demo", str(path), **fields), layout)
 
 
-async def start(path: Path, **fields: int) -> ChildProcess:
+async def start(path: Path, layout: Layout = DEFAULT, **fields: Any) -> ChildProcess:
     return await ChildProcess.start(
-        "shareai_cli.llama", start_line(path, **fields), seconds=30, environ=os.environ
+        "shareai_cli.llama", start_line(path, layout, **fields), seconds=30, environ=os.environ
     )
 
 
@@ -49,6 +51,23 @@ async def test_a_child_serves_until_its_pipe_ends() -> None:
         assert await child.wait() == 0
     finally:
         await child.stop()
+
+
+@pytest.mark.parametrize("flash_attention", [None, True, False])
+async def test_a_child_is_laid_out_as_its_parent_says(flash_attention: bool | None) -> None:
+    """So many slots, so large a cache; a request may take no more than the model was trained for."""
+    for layout, context in ((Layout(cells=512, slots=3), 512), (Layout(cells=65536, slots=3), 32768)):
+        child = await start(DEMO_FILE, layout, flash_attention=flash_attention)
+        try:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{child.port}",
+                headers={"Authorization": f"Bearer {SECRET}"},
+                trust_env=False,
+            ) as client:
+                health = (await client.get("/health")).json()
+            assert (health["context"], health["slots"]) == (context, 3)
+        finally:
+            await child.stop()
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "garbage"])

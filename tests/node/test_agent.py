@@ -74,6 +74,25 @@ async def test_a_client_that_leaves_frees_the_engine_of_the_child(running: Runni
     assert (await running.post()).status_code == 200
 
 
+async def test_a_stream_keeps_its_model_loaded_until_it_ends(running: Running) -> None:
+    """Also where its client leaves; an answer that is whole, and a refused one, keep it no longer either."""
+    async with running.client.stream("POST", CHAT, json=body("endless stream", stream=True)) as reply:
+        assert b"tick" in await anext(reply.aiter_bytes())
+        running.clock.forward(1e6)
+        running.children.unload_idle()
+        assert running.children.reports()[0].state == "ready"
+
+    def is_unloaded() -> bool:
+        running.clock.forward(1e6)
+        running.children.unload_idle()
+        return running.children.reports()[0].state == "unloaded"
+
+    await until(is_unloaded)
+    for fields in ({}, {"stream": True}, {"temperature": 9}):
+        await running.post("long stream", **fields)
+        await until(is_unloaded, 2.0)
+
+
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSEGV])
 async def test_a_killed_child_costs_its_own_request(running: Running, death: signal.Signals) -> None:
     """The running stream breaks off without [DONE]; a 503 says when; then the model is served again."""

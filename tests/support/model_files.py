@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-Value = int | bool | str | Sequence[str]
+Value = int | bool | str | Sequence[str] | Sequence[int]
 
 LLAMA: Mapping[str, Value] = {"general.architecture": "llama", "llama.context_length": 8192}
 
@@ -31,4 +31,7 @@ def _value(value: Value) -> bytes:
         return struct.pack("<II", 4, value)
     if isinstance(value, str):
         return struct.pack("<I", 8) + _text(value)
-    return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_text, value))
+    numbers = [item for item in value if isinstance(item, int)]
+    if numbers:
+        return struct.pack("<IIQ", 9, 4, len(numbers)) + struct.pack(f"<{len(numbers)}I", *numbers)
+    return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(_text(str(item)) for item in value)

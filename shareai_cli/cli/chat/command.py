@@ -86,7 +86,6 @@ def chat(
     """
     from shareai_cli.cli.chat.access import open_access
     from shareai_cli.cli.chat.conversation import Options
-    from shareai_cli.cli.chat.facts import as_fields
 
     run = invocation(context)
     models, question = split_words(
@@ -94,16 +93,40 @@ def chat(
     )
     key = _read_key(question) if key_stdin else None
     if not key_stdin:
-        question = _with_standard_input(question)
-    talks = question is None
-    if talks and (as_json or not sys.stdout.isatty()):
+        question = with_standard_input(question)
+    check_question(run, question, as_json=as_json)
+    access = open_access(run, gateway, key, allow_http=allow_http)
+    options = Options(max_tokens, temperature)
+    converse(run, access, models, question, options, system, compares=compare, as_json=as_json)
+
+
+def check_question(run: Invocation, question: str | None, *, as_json: bool) -> None:
+    """Raise `UsageError` where there is neither a question nor a terminal for a conversation."""
+    if question is None and (as_json or not sys.stdout.isatty()):
         raise UsageError(
             "There is no question.",
-            hint='shareai chat MODEL "QUESTION", or without a model: --prompt "QUESTION"; or standard input.',
+            hint=f'{run.command} MODEL "QUESTION", or on standard input.',
         )
-    options = Options(max_tokens, temperature)
-    access = open_access(run, gateway, key, allow_http=allow_http)
-    with closing(access), _opened_show(access, talks=talks, compares=compare) as show:
+
+
+def converse(
+    run: Invocation,
+    access: Access,
+    models: list[str],
+    question: str | None,
+    options: Options,
+    system: str | None,
+    *,
+    compares: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Ask models one question, or have a conversation at the terminal where there is none.
+
+    The access is closed at the end. Raises what the one answer came to.
+    """
+    from shareai_cli.cli.chat.facts import as_fields
+
+    with closing(access), _opened_show(access, talks=question is None, compares=compares) as show:
         if question is None:
             _talk(run, access, show, models, options, system)
             return
@@ -117,7 +140,7 @@ def chat(
     answers = [voice.answer for voice in voices]
     if as_json:
         fields = [as_fields(answer) for answer in answers]
-        print_json({"answers": fields} if compare else fields[0])
+        print_json({"answers": fields} if compares else fields[0])
     _end(answers)
 
 
@@ -251,7 +274,7 @@ def _read_key(question: str | None) -> Secret:
     return secret
 
 
-def _with_standard_input(question: str | None) -> str | None:
+def with_standard_input(question: str | None) -> str | None:
     """Return the question with what standard input holds below it; None where there is neither."""
     if sys.stdin.isatty():
         return question

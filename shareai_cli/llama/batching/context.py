@@ -46,6 +46,7 @@ class Context:
         threads: int,
         batch: int = 512,
         embeddings: bool = False,
+        flash_attention: bool | None = None,
     ) -> None:
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = cells
@@ -53,6 +54,12 @@ class Context:
         # With one ubatch a decode either happened as a whole or not at all.
         parameters.n_seq_max = parameters.n_outputs_max = sequences
         parameters.kv_unified = True
+        if flash_attention is not None:
+            parameters.flash_attn_type = (
+                llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+                if flash_attention
+                else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            )
         if embeddings:
             parameters.embeddings = True
             # What the file does not say: the mean over a text.
