@@ -50,6 +50,7 @@ from shareai_cli.types import (
     PLAIN_KEY,
     AuditRow,
     AuditVerdict,
+    BudgetUse,
     CacheUse,
     Grouping,
     KeyChanges,
@@ -60,10 +61,13 @@ from shareai_cli.types import (
     ModelListing,
     NodeInfo,
     NodeRegistration,
+    PromptUse,
     RequestRow,
     RouteExplanation,
+    SlotLength,
     TeamInfo,
     UsageReport,
+    UsageSeries,
     WrittenLimits,
 )
 
@@ -180,6 +184,17 @@ class Admin(Protocol):
 
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """Report the accounts, in all and grouped."""
+
+    def usage_series(
+        self, by: Grouping | None, slot: SlotLength, since_ms: int, until_ms: int
+    ) -> UsageSeries:
+        """Report the accounts over time, hour by hour or day by day; `UsageError` for too many of them."""
+
+    def dearest_prompts(self, since_ms: int | None, limit: int) -> Sequence[PromptUse]:
+        """Return the prompts on which most was spent, the dearest first; reads every row of the time."""
+
+    def budgets(self) -> Sequence[BudgetUse]:
+        """Return every budget, the one that is used up the soonest first."""
 
     def request(self, request: str) -> RequestRow:
         """Return one request by its id or `LAST_REQUEST`; `UsageError` where there is none such."""
@@ -333,6 +348,14 @@ class _Troubles(Struct):
     troubles: list[Trouble]
 
 
+class _Prompts(Struct):
+    prompts: list[PromptUse]
+
+
+class _Budgets(Struct):
+    budgets: list[BudgetUse]
+
+
 class _Requests(Struct):
     requests: list[RequestRow]
 
@@ -442,6 +465,22 @@ class HttpAdmin:
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """See `Admin`."""
         return self._ask("GET", "/usage", UsageReport, params=_query(by=by, since_ms=since_ms))
+
+    def usage_series(
+        self, by: Grouping | None, slot: SlotLength, since_ms: int, until_ms: int
+    ) -> UsageSeries:
+        """See `Admin`."""
+        query = _query(by=by, slot=slot, since_ms=since_ms, until_ms=until_ms)
+        return self._ask("GET", "/usage/series", UsageSeries, params=query)
+
+    def dearest_prompts(self, since_ms: int | None, limit: int) -> Sequence[PromptUse]:
+        """See `Admin`."""
+        query = _query(since_ms=since_ms, limit=limit)
+        return self._ask("GET", "/usage/prompts", _Prompts, params=query).prompts
+
+    def budgets(self) -> Sequence[BudgetUse]:
+        """See `Admin`."""
+        return self._ask("GET", "/budgets", _Budgets).budgets
 
     def request(self, request: str) -> RequestRow:
         """See `Admin`."""

@@ -433,8 +433,10 @@ class LimitUse(Struct, frozen=True):
     """When all of it is free again if nothing more comes, or the budget's period ends; None for never."""
 
 
-Grouping = Literal["model", "route", "target", "key", "team", "day"]
-"""What a report can be grouped by."""
+Grouping = Literal["model", "route", "target", "provider", "node", "key", "team", "day"]
+"""What a report can be grouped by. A node is one of this person's machines: this one, or an engine's."""
+
+SlotLength = Literal["hour", "day"]
 
 
 class UsageSums(Struct, frozen=True):
@@ -484,6 +486,59 @@ class UsageReport(Struct, frozen=True):
     since_ms: int | None
     total: UsageSums
     rows: tuple[UsageSums, ...]
+
+
+class UsageLine(Struct, frozen=True):
+    """What became of one group over time: a number for each slot of its series."""
+
+    name: str
+    requests: tuple[int, ...]
+    tokens: tuple[int, ...]
+    cost_nano: tuple[int, ...]
+    """Known costs alone."""
+    is_rest: bool = False
+    """Whether it is all the groups that have no line of their own."""
+
+
+class UsageSeries(Struct, frozen=True):
+    """Sums over equal parts of a time, the groups that cost the most first; the rest is the last line."""
+
+    by: Grouping | None
+    slots: tuple[str, ...]
+    """When each part begins, where the accounts are: `2026-11-25`, of hours `2026-11-25 13:00`."""
+    lines: tuple[UsageLine, ...]
+
+
+class PromptUse(Struct, frozen=True):
+    """Every request with one and the same prompt."""
+
+    sums: UsageSums
+    """Named by the prompt's fingerprint, in hexadecimal digits."""
+    latest: str
+    """The latest such request's id; what follows is that one's."""
+    route: str
+    target: str
+    prompt_bytes: int
+
+
+class BudgetUse(Struct, frozen=True):
+    """How much of a budget is spent, and when it will be used up if spending goes on as it did lately."""
+
+    subject: str
+    """See `Subject.label`."""
+    limit: str
+    """`budget_per_month` and the like."""
+    most: int
+    """Nano-dollars, as are the next two."""
+    used: int
+    """In the period in which it is."""
+    daily: int
+    """Spent in a day, on average over the last seven days; of a budget per day, over the last day."""
+    soft: bool = False
+    resets_ms: int | None = None
+    """When the period ends; None for never."""
+    used_up_ms: int | None = None
+    """None where the period ends before, or nothing is spent."""
 
 
 class CacheUse(Struct, frozen=True):

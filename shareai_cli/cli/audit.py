@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ import typer
 from shareai_cli.cli.commands import JsonOption, command, new_app
 from shareai_cli.cli.console import note, print_json, print_line, print_table
 from shareai_cli.cli.invocation import invocation
-from shareai_cli.errors import ExitCode, StateError, UsageError
+from shareai_cli.errors import ExitCode, UsageError
+from shareai_cli.new_file import new_private_file
 
 if TYPE_CHECKING:
     from shareai_cli.client import Admin
@@ -171,24 +171,10 @@ def _every(admin: Admin) -> Iterator[AuditRow]:
 def _write(file: Path, rows: Iterator[AuditRow]) -> tuple[int, str]:
     """Write a new file that its owner alone reads; return how many rows went there, and the last hash."""
     count, head = 0, ""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UsageError(
-            f"There is a file {file} already; it was left as it is.", hint="Give another name."
-        ) from None
-    except OSError as error:
-        raise StateError(f"{file} cannot be written: {error.strerror}.") from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as lines:
-            for row in rows:
-                lines.write(_line(row))
-                count, head = count + 1, row.hash
-    except BaseException as error:
-        file.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise StateError(f"{file} cannot be written: {error.strerror}.") from None
-        raise
+    with new_private_file(file) as lines:
+        for row in rows:
+            lines.write(_line(row))
+            count, head = count + 1, row.hash
     return count, head
 
 

@@ -12,6 +12,7 @@ from shareai_cli.errors import AlreadyRunning, GatewayUnreachable
 
 if TYPE_CHECKING:
     from shareai_cli.client import Admin, HttpAdmin
+    from shareai_cli.gateway.administration import DeclaredLimits
     from shareai_cli.paths import Paths
 
 LOCK_SECONDS = 5.0
@@ -19,8 +20,11 @@ LOCK_SECONDS = 5.0
 
 
 @contextmanager
-def open_admin(paths: Paths) -> Iterator[Admin]:
-    """Yield the admin interface of whoever owns the state folder; raises `StateError`."""
+def open_admin(paths: Paths, declared: DeclaredLimits = dict) -> Iterator[Admin]:
+    """Yield the admin interface of whoever owns the state folder; raises `StateError`.
+
+    `declared` tells the limits of the configuration, where somebody asks for budgets.
+    """
     from shareai_cli.ledger.lock import StateLock
 
     with ExitStack() as closing:
@@ -43,7 +47,7 @@ def open_admin(paths: Paths) -> Iterator[Admin]:
                 if time.monotonic() > until:
                     raise error from None
             time.sleep(0.05)
-        yield _own(paths, closing)
+        yield _own(paths, closing, declared)
 
 
 def reach_gateway(paths: Paths) -> HttpAdmin | None:
@@ -86,7 +90,7 @@ def find_running(paths: Paths) -> HttpAdmin | None:
         return None
 
 
-def _own(paths: Paths, closing: ExitStack) -> Admin:
+def _own(paths: Paths, closing: ExitStack, declared: DeclaredLimits) -> Admin:
     from shareai_cli.catalog.prices import PriceBook
     from shareai_cli.client import system_user
     from shareai_cli.gateway.administration import Administration
@@ -100,4 +104,4 @@ def _own(paths: Paths, closing: ExitStack) -> Admin:
 
         ledger = Ledger.open(paths, PriceBook, taking_in=taking_in)
     closing.callback(ledger.close)
-    return Administration(ledger, Replies(paths.replies), Actor(system_user(), "command"))
+    return Administration(ledger, Replies(paths.replies), Actor(system_user(), "command"), declared)

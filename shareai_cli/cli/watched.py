@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shareai_cli.cli.invocation import Invocation
 from shareai_cli.client import Admin, GatewayAddress
 from shareai_cli.errors import AuthenticationFailed, ConfigurationError, GatewayUnreachable, UsageError
 from shareai_cli.paths import Paths
 from shareai_cli.watching import HttpGateway, Source
+
+if TYPE_CHECKING:
+    from shareai_cli.gateway.administration import DeclaredLimits
 
 TOKEN_VARIABLE: Final = "SHAREAI_ADMIN_TOKEN"  # noqa: S105 - a variable's name
 """Holds the admin token of a gateway on another machine."""
@@ -18,9 +21,10 @@ TOKEN_VARIABLE: Final = "SHAREAI_ADMIN_TOKEN"  # noqa: S105 - a variable's name
 class OwnSource:
     """The gateway of this state folder, and its accounts."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, declared: DeclaredLimits = dict) -> None:
         self.name = "this machine's gateway"
         self._paths = paths
+        self._declared = declared
 
     def connect(self) -> HttpGateway | None:
         """See `Source`."""
@@ -38,7 +42,7 @@ class OwnSource:
         """See `Source`."""
         from shareai_cli.cli.state import open_admin
 
-        return open_admin(self._paths)
+        return open_admin(self._paths, self._declared)
 
 
 class NamedSource:
@@ -60,7 +64,7 @@ class NamedSource:
 def find_source(run: Invocation, url: str | None, *, allow_http: bool) -> Source:
     """Return where to look; raises `UsageError` and `AuthenticationFailed`."""
     if url is None:
-        return OwnSource(run.paths)
+        return OwnSource(run.paths, lambda: run.settings().limits)
     from shareai_cli.config.address import check_base_url, is_loopback
 
     try:

@@ -13,7 +13,9 @@ from textual.screen import Screen
 
 from shareai_cli.dashboard.link import Link
 from shareai_cli.dashboard.screens.base import DashboardScreen
+from shareai_cli.dashboard.screens.costs import CostsScreen
 from shareai_cli.dashboard.screens.jump import HelpScreen, JumpScreen
+from shareai_cli.dashboard.screens.keys import KeysScreen
 from shareai_cli.dashboard.screens.nodes import NodesScreen
 from shareai_cli.dashboard.screens.overview import OverviewScreen
 from shareai_cli.dashboard.screens.requests import RequestsScreen
@@ -31,7 +33,9 @@ SCREENS_IN_ORDER: tuple[type[DashboardScreen], ...] = (
     OverviewScreen,
     RoutesScreen,
     RequestsScreen,
+    CostsScreen,
     NodesScreen,
+    KeysScreen,
 )
 
 DARK, LIGHT = "textual-dark", "textual-light"

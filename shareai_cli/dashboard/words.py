@@ -72,6 +72,8 @@ def money(nano: int | None) -> str:
     """Write US dollars with the digits that matter."""
     if nano is None:
         return "unknown"
+    if 0 < nano < 50_000:
+        return "<$0.0001"
     dollars = nano / 1e9
     if dollars >= 100:
         return f"${dollars:,.0f}"
@@ -111,6 +113,11 @@ def time_of_day(time_ms: int) -> str:
 def date_and_time(time_ms: int) -> str:
     """Write the local date and time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(time_ms / 1000))
+
+
+def date(time_ms: int) -> str:
+    """Write the local day: 29 Nov 2026."""
+    return time.strftime("%d %b %Y", time.localtime(time_ms / 1000))
 
 
 def bar(part: float, width: int) -> str:

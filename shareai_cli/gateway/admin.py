@@ -30,13 +30,13 @@ from shareai_cli.gateway.drills import Drills
 from shareai_cli.gateway.exchange import EVENTS_TYPE, JSON_TYPE
 from shareai_cli.gateway.feed import Feed
 from shareai_cli.gateway.override_admin import Overridden, OverridePages
+from shareai_cli.gateway.usage_admin import UsagePages
 from shareai_cli.secrets import Secret
 from shareai_cli.types import (
     LATEST_MS,
     Actor,
     AuditVerdict,
     CacheUse,
-    Grouping,
     ModelListing,
     NodeRegistration,
     RouteExplanation,
@@ -53,11 +53,6 @@ _FROM_A_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 
 class _CacheQuery(Struct, frozen=True, forbid_unknown_fields=True):
     route: str | None = None
-
-
-class _UsageQuery(Struct, frozen=True):
-    by: Grouping | None = None
-    since_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
 
 
 class _RequestsQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +112,7 @@ class AdminApi:
         self._settled = settled
         self._access = AccessPages(self._by, changed)
         self._feed = feed
+        self._usage = UsagePages(admin, settled)
         self._drills = DrillPages(drills, self._by, settled, drill_kept)
         self._refused = refused
         self._pages: dict[str, dict[str, Callable[[Request], Awaitable[object]]]] = {
@@ -130,7 +126,7 @@ class AdminApi:
             "/config": {"GET": self._get_config},
             "/models": {"GET": self._list_models},
             "/nodes": {"GET": self._list_nodes, "POST": self._register_node},
-            "/usage": {"GET": self._usage},
+            **self._usage.pages,
             "/requests": {"GET": self._list_requests},
             "/cache": {"GET": self._cache_use, "DELETE": self._clear_cache},
             "/audit": {"GET": self._audit},
@@ -207,11 +203,6 @@ class AdminApi:
         return await asyncio.to_thread(
             self._by(request).register_node, decode_body(request, NodeRegistration)
         )
-
-    async def _usage(self, request: Request) -> object:
-        asked = decode_query(request, _UsageQuery)
-        await self._settled()
-        return await asyncio.to_thread(self._admin.usage, asked.by, asked.since_ms)
 
     async def _cache_use(self, _request: Request) -> Mapping[str, object]:
         return {"caches": await self._cache.use()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from shareai_cli.client import LAST_REQUEST, NewKey
@@ -12,6 +13,8 @@ from shareai_cli.errors import StateError, UsageError
 from shareai_cli.ledger import (
     Ledger,
     Replies,
+    budget_use,
+    dearest_prompts,
     drill_report,
     find,
     keep_drill,
@@ -22,6 +25,7 @@ from shareai_cli.ledger import (
     recent,
     row_under_way,
     usage_report,
+    usage_series,
     verify_audit,
 )
 from shareai_cli.ledger.drill_changes import Entry, compare
@@ -35,38 +39,57 @@ from shareai_cli.types import (
     Actor,
     AuditRow,
     AuditVerdict,
+    BudgetUse,
     CacheUse,
     Grouping,
     KeyChanges,
     KeyInfo,
     KeySettings,
     LimitChanges,
+    Limits,
     NodeInfo,
     NodeRegistration,
+    PromptUse,
     RequestRow,
+    SlotLength,
+    Subject,
     TeamInfo,
     UsageReport,
+    UsageSeries,
+    WallClock,
     WrittenLimits,
 )
+
+DeclaredLimits = Callable[[], Mapping[Subject, Limits]]
+"""Returns the limits of the configuration; may raise `ConfigurationError`."""
 
 
 class Administration:
     """`client.Admin` over an open ledger and the file of kept replies; its calls may wait for the disk.
 
-    Changes are made in the name of `by`.
+    Changes are made in the name of `by`; `declared` tells the limits that stand in the configuration.
     """
 
-    def __init__(self, ledger: Ledger, replies: Replies, by: Actor = GATEWAY) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        replies: Replies,
+        by: Actor = GATEWAY,
+        declared: DeclaredLimits = dict,
+        wall_clock: WallClock = time.time,
+    ) -> None:
         self._ledger = ledger
         self._replies = replies
         self._by = by
+        self._declared = declared
+        self._wall_clock = wall_clock
 
     def __repr__(self) -> str:
         return f"<Administration of {self._ledger!r}>"
 
     def on_behalf_of(self, actor: Actor) -> Administration:
         """Return the same in another one's name."""
-        return Administration(self._ledger, self._replies, actor)
+        return Administration(self._ledger, self._replies, actor, self._declared, self._wall_clock)
 
     def list_keys(self) -> Sequence[KeyInfo]:
         """Return every key that was ever made, the newest last."""
@@ -112,6 +135,21 @@ class Administration:
     def usage(self, by: Grouping | None, since_ms: int | None) -> UsageReport:
         """Report the accounts."""
         return usage_report(self._ledger.store, by=by, since_ms=since_ms)
+
+    def usage_series(
+        self, by: Grouping | None, slot: SlotLength, since_ms: int, until_ms: int
+    ) -> UsageSeries:
+        """Report the accounts over time; `UsageError` for too many slots."""
+        return usage_series(self._ledger.store, by=by, slot=slot, since_ms=since_ms, until_ms=until_ms)
+
+    def dearest_prompts(self, since_ms: int | None, limit: int) -> Sequence[PromptUse]:
+        """Return the prompts on which most was spent, the dearest first."""
+        return dearest_prompts(self._ledger.store, since_ms=since_ms, limit=limit)
+
+    def budgets(self) -> Sequence[BudgetUse]:
+        """Return every budget, the one that is used up the soonest first; may raise `ConfigurationError`."""
+        limits = {**self._declared(), **self._ledger.store.limits()}
+        return budget_use(self._ledger.store.path, limits, int(self._wall_clock() * 1000))
 
     def request(self, request: str) -> RequestRow:
         """Return one request by its id, or the `last` one; `UsageError` where there is none such."""

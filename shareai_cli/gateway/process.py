@@ -282,7 +282,11 @@ class GatewayProcess:
 
         return AdminApi(
             token,
-            Administration(ledger, Replies(self._start.paths.replies)),
+            Administration(
+                ledger,
+                Replies(self._start.paths.replies),
+                declared=lambda: gateway.current.settings.limits,
+            ),
             cache=gateway.cache,
             status=self.status,
             reload=self._reload,

@@ -2,6 +2,7 @@
 
 from shareai_cli.ledger.audit import changes_made, list_audit, verify_audit
 from shareai_cli.ledger.audit_export import verify_export
+from shareai_cli.ledger.budgets import budget_use
 from shareai_cli.ledger.costs import Costs, PricedTarget, Prices, broken_attempts
 from shareai_cli.ledger.drills import keep_drill, list_drills
 from shareai_cli.ledger.ended_keys import EndedKey, ended_keys
@@ -15,9 +16,11 @@ from shareai_cli.ledger.entries import (
     public_id,
 )
 from shareai_cli.ledger.ledger import Ledger, LedgerState
+from shareai_cli.ledger.prompts import dearest_prompts
 from shareai_cli.ledger.replies import KeptReply, Replies
 from shareai_cli.ledger.report import drill_report, usage_report
 from shareai_cli.ledger.requests import find, number_of, recent, row_under_way
+from shareai_cli.ledger.series import usage_series
 from shareai_cli.ledger.since import parse_since, parse_until
 from shareai_cli.ledger.store import Store
 from shareai_cli.ledger.use import NO_PAST_USE, PastUse, UseQuestion, UseSum
@@ -40,7 +43,9 @@ __all__ = [
     "UseQuestion",
     "UseSum",
     "broken_attempts",
+    "budget_use",
     "changes_made",
+    "dearest_prompts",
     "drill_id",
     "drill_report",
     "ended_keys",
@@ -57,6 +62,7 @@ __all__ = [
     "recent",
     "row_under_way",
     "usage_report",
+    "usage_series",
     "verify_audit",
     "verify_export",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.dashboard.accounts import BusyAdmin
 from tests.dashboard.scenes import BUSY, NOW
 from tests.support.dashboards import ScriptedGateway, ScriptedSource, shown
 
@@ -24,6 +25,50 @@ async def test_overview_and_requests_look_as_they_did(size: tuple[int, int], the
         await screen.press("g", "r")
         await screen.until("6 of the last 6", "Quit")
         await screen.matches(f"requests-{name}")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_costs_and_keys_look_as_they_did(size: tuple[int, int], theme: str) -> None:
+    """Each bar, sum, key and state is where it was, in its colour."""
+    gateway = ScriptedGateway(BUSY, admin=BusyAdmin())
+    async with shown(ScriptedSource(gateway), size=size, wall_clock=lambda: NOW) as screen:
+        if theme == "light":
+            await screen.press("t")
+        name = f"{size[0]}x{size[1]}-{theme}"
+        await screen.press("g", "c")
+        await screen.until("claude-sonnet-4-5", "used up", "Export")
+        await screen.matches(f"costs-{name}")
+        await screen.press("g", "k")
+        await screen.until("✕ revoked", "New")
+        await screen.matches(f"keys-{name}")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_what_else_costs_and_keys_show(size: tuple[int, int]) -> None:
+    """Lines, prompts and budgets; limits and the audit."""
+    gateway = ScriptedGateway(BUSY, admin=BusyAdmin())
+    async with shown(ScriptedSource(gateway), size=size, wall_clock=lambda: NOW) as screen:
+        name = f"{size[0]}x{size[1]}-dark"
+        await screen.press("g", "c")
+        await screen.until("claude-sonnet-4-5")
+        await screen.press("c")
+        await screen.until("cost by model")
+        await screen.matches(f"costs-lines-{name}")
+        await screen.press("2")
+        await screen.until("00000")
+        await screen.matches(f"costs-prompts-{name}")
+        await screen.press("3")
+        await screen.until("budget_per_week")
+        await screen.matches(f"costs-budgets-{name}")
+        await screen.press("g", "k")
+        await screen.until("laptop")
+        await screen.press("3")
+        await screen.until("team/dev")
+        await screen.matches(f"keys-limits-{name}")
+        await screen.press("4", "v")
+        await screen.until("✓ The audit is whole")
+        await screen.matches(f"keys-audit-{name}")
 
 
 async def test_nothing_from_outside_steers_the_terminal() -> None:

@@ -13,6 +13,23 @@ class Table(App[None]):
         yield Rows("", "NAME")
 
 
+async def test_the_cursor_stays_on_its_row() -> None:
+    """Wherever that goes; where the table follows, a cursor on the first row stays there."""
+    app = Table()
+    async with app.run_test(size=(40, 8)) as pilot:
+        follower = Rows("", "NAME", follows=True)
+        await app.mount(follower)
+        former = [(one, (one, "")) for one in ("a", "b", "c")]
+        for rows, expected in ((app.query(Rows).first(), "a"), (follower, "new")):
+            rows.show(former)
+            await pilot.pause()
+            rows.show([("new", ("new", "")), *former])
+            assert rows.current_key == expected
+            rows.move_cursor(row=2)
+            rows.show([("newer", ("newer", "")), ("new", ("new", "")), *former])
+            assert rows.current_key == "b"
+
+
 async def test_a_row_that_is_drawn_at_once_is_not_cut_off() -> None:
     """Columns are as wide as what is in them by then, wider or narrower; other rows, changed cells."""
     app = Table()

@@ -24,8 +24,9 @@ def test_numbers_have_the_digits_that_matter() -> None:
     assert [duration(one) for one in (0, None, 400, 210_000, 1_900_000, 600_000_000)] == [
         "-", "-", "0.4 ms", "210 ms", "1.9 s", "10 min",
     ]  # fmt: skip
-    assert [money(one) for one in (None, 0, 1_200_000, 120_000_000, 3_120_000_000, 2_000_000_000_000)] == [
-        "unknown", "$0.00", "$0.0012", "$0.12", "$3.12", "$2,000",
+    amounts = (None, 0, 400, 1_200_000, 120_000_000, 3_120_000_000, 2_000_000_000_000)
+    assert [money(one) for one in amounts] == [
+        "unknown", "$0.00", "<$0.0001", "$0.0012", "$0.12", "$3.12", "$2,000",
     ]  # fmt: skip
     assert [count(one) for one in (0, 2.25, 2210, 904_120, 3_100_000)] == ["0", "2.2", "2210", "904k", "3.1M"]
     assert [share(1, 3), share(0, 5), share(1, 200), share(0, 0)] == ["33 %", "0 %", "0.5 %", "-"]

@@ -33,7 +33,9 @@ from shareai_cli.types import Grouping, Subject
 from tests.ledger.making import CLOSED, NOW_MS, OPENED, closed, open_ledger, opened, query, record, recorded
 
 DRILL = 100
-GROUPINGS: tuple[Grouping | None, ...] = (None, "model", "route", "target", "key", "team", "day")
+GROUPINGS: tuple[Grouping | None, ...] = (
+    None, "model", "route", "target", "provider", "node", "key", "team", "day",
+)  # fmt: skip
 
 
 def keep(paths: Paths) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,12 +12,15 @@ import pytest
 
 from shareai_cli.ledger import Closed, usage_report
 from shareai_cli.ledger.costs import Costs, PricedTarget
+from shareai_cli.ledger.database import connect_reader
+from shareai_cli.ledger.groups import sums_between
 from shareai_cli.paths import Paths
 from shareai_cli.types import Attempt, CostBasis, Grouping, Outcome, Usage, UsageSums
 from tests.ledger.making import NOW_MS, FakePrices, closed, open_ledger
 
 HOUR_MS = 3_600_000
 KEYS = {1: "laptop", 2: "server"}
+OWN = ("node", "engine")
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Chatham"]
 
 
@@ -48,6 +52,7 @@ def some_entries(count: int, days: int, seed: int = 3) -> list[Closed]:
                     {"target": "alpha/m", "price_as": "alpha"},
                     {"target": "beta/m", "price_as": ""},
                     {"target": "node/vendor/q", "price_as": "node"},
+                    {"target": "engine/q", "price_as": "node"},
                     {"target": "", "price_as": "", "attempts": ()},
                     {"target": "", "price_as": "", "attempts": (Attempt("beta/m", "k", "reset", 0, 9),)},
                 )
@@ -77,6 +82,8 @@ def name_of(by: Grouping, zone: tzinfo) -> Callable[[Closed], str]:
         "model": lambda entry: target_of(entry).partition("/")[2],
         "route": lambda entry: entry.route,
         "target": target_of,
+        "provider": lambda entry: target_of(entry).partition("/")[0],
+        "node": lambda entry: provider if (provider := target_of(entry).partition("/")[0]) in OWN else "",
         "key": lambda entry: KEYS[entry.caller_key],
         "team": lambda entry: entry.team,
         "day": lambda entry: datetime.fromtimestamp(entry.time_ms / 1000, zone).date().isoformat(),
@@ -114,7 +121,7 @@ def summed(name: str, entries: list[Closed]) -> UsageSums:
     )
 
 
-GROUPINGS: list[Grouping] = ["model", "route", "target", "key", "team", "day"]
+GROUPINGS: list[Grouping] = ["model", "route", "target", "provider", "node", "key", "team", "day"]
 
 
 def test_reports_are_what_adding_up_the_requests_gives(paths: Paths) -> None:
@@ -135,6 +142,23 @@ def test_reports_are_what_adding_up_the_requests_gives(paths: Paths) -> None:
                 expected = {name: summed(name, group) for name, group in groups.items()}
                 assert {row.name: row for row in report.rows} == expected, (by, since_ms, zone)
                 assert report.total == summed("", kept)
+
+
+def test_any_stretch_of_time_has_the_sums_of_its_requests(paths: Paths) -> None:
+    """From a part of an hour to a part of another, or of the same one, and of none at all."""
+    entries = some_entries(400, days=1)
+    keep(paths, entries)
+    dice, begin = random.Random(4), entries[0].time_ms
+    with closing(connect_reader(paths.database)) as connection:
+        for length in (0, 1, 600_000, HOUR_MS, HOUR_MS + 1, 5 * HOUR_MS, 30 * HOUR_MS):
+            for start in [
+                begin,
+                begin // HOUR_MS * HOUR_MS,
+                *(begin + dice.randrange(10**7) for _ in range(5)),
+            ]:
+                end = start + length
+                found = sum(row[1] for row in sums_between(connection, "target", start, end))
+                assert found == sum(start <= one.time_ms < end for one in entries), (start, length)
 
 
 def test_a_total_alone_has_no_rows(paths: Paths) -> None:

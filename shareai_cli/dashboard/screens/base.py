@@ -63,8 +63,8 @@ class DashboardScreen(Screen[None]):
 
     def update_all(self) -> None:
         """Show how things stand now."""
-        if not self.is_mounted:  # has just been turned to, and is made this moment
-            return
+        if not self.query(StatusLine):
+            return  # it is being taken down, or not yet put up
         link = self.dashboard.link
         self.query_one(StatusLine).show(self.NAME, link)
         self.set_class(link.connection in (Connection.LOST, Connection.REFUSED), "stale")

@@ -21,7 +21,7 @@ class JumpScreen(ModalScreen[str | None]):
 
     DEFAULT_CSS = """
     JumpScreen { align: center middle; }
-    JumpScreen Static { width: 60; max-width: 100%; height: auto; max-height: 100%; background: $surface;
+    JumpScreen #letters { width: 60; max-width: 100%; height: auto; max-height: 100%; background: $surface;
         border: round $primary; padding: 0 1; }
     """
 
@@ -32,7 +32,7 @@ class JumpScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Draw the letters."""
         lines = [f"{one.LETTER}  {one.NAME}" for one in self._screens]
-        yield Static(Text("Jump to\n" + "\n".join(lines)))
+        yield Static(Text("Jump to\n" + "\n".join(lines)), id="letters")
 
     def on_key(self, event: events.Key) -> None:
         """Jump; any other key closes this."""
@@ -48,7 +48,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen { align: center middle; }
     HelpScreen VerticalScroll { width: 72; max-width: 100%; height: auto; max-height: 90%;
         background: $surface; border: round $primary; padding: 0 1; }
-    HelpScreen Static { height: auto; }
+    HelpScreen VerticalScroll Static { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "dismiss", "Close")]
 

@@ -14,11 +14,12 @@ Row = tuple[str, Sequence[Text | str]]
 
 
 class Rows(DataTable[Text]):
-    """A table with a cursor that stays on its row."""
+    """A table with a cursor that stays on its row; where it `follows`, on the first one too."""
 
-    def __init__(self, *columns: str, **options: Any) -> None:
+    def __init__(self, *columns: str, follows: bool = False, **options: Any) -> None:
         super().__init__(cursor_type="row", zebra_stripes=False, cell_padding=1, **options)
         self._headings = columns
+        self._follows = follows
         self._shown: list[Row] = []
 
     @property
@@ -59,6 +60,8 @@ class Rows(DataTable[Text]):
 
     def _replace(self, rows: Sequence[Row]) -> None:
         current, top = self.current_key, self.scroll_offset.y
+        if self._follows and self.cursor_row == 0:
+            current = None
         self.clear()
         for key, cells in rows:
             self.add_row(*map(_text, cells), key=key)

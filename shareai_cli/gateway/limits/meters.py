@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from shareai_cli.gateway.limits.periods import period_at
 from shareai_cli.gateway.limits.slots import PLANS, Slots
 from shareai_cli.gateway.limits.truth import Taken
 from shareai_cli.ledger import UseQuestion, UseSum
+from shareai_cli.ledger.periods import period_at
 from shareai_cli.types import Budget, LimitUse, RateLimit, Subject
 
 UNLIMITED: Final = 1 << 62

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shareai_cli.gateway.limits.periods import Period, period_at
 from shareai_cli.gateway.limits.slots import PLANS, Slots
+from shareai_cli.ledger.periods import Period, period_at
 from shareai_cli.types import BudgetPeriod
 
 MINUTE = PLANS["minute"]
