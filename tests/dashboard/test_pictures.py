@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from docs.dashboard import PICTURE, draw
 from tests.dashboard.accounts import BusyAdmin
 from tests.dashboard.scenes import BUSY, NOW
-from tests.support.dashboards import ScriptedGateway, ScriptedSource, shown
+from tests.support.dashboards import ScriptedGateway, ScriptedSource, parts_of, shown
 
 SIZES = ((80, 24), (160, 48))
 
@@ -107,3 +108,8 @@ async def test_any_size_of_terminal_will_do(size: tuple[int, int]) -> None:
         await screen.press("g", "r", "g", "o")
         await screen.pilot.resize_terminal(80, 24)
         await screen.until_true(lambda text: text == before, "the screen of before")
+
+
+async def test_the_picture_of_the_readme_is_what_is_shown() -> None:
+    """Drawn anew, it is the same."""
+    assert parts_of(await draw()) == parts_of(PICTURE.read_text())

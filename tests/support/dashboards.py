@@ -94,13 +94,15 @@ class ShownDashboard:
         if WRITES:
             file.parent.mkdir(exist_ok=True)
             file.write_text(picture)
-        assert _parts(picture) == _parts(file.read_text()), f"{file.name} shows something else:\n{self.text}"
+        assert parts_of(picture) == parts_of(file.read_text()), (
+            f"{file.name} shows something else:\n{self.text}"
+        )
 
     def _picture(self) -> str:
         return _NAME.sub("terminal", self.app.export_screenshot(title="ShareAI"))
 
 
-def _parts(picture: str) -> list[str]:
+def parts_of(picture: str) -> list[str]:
     """Return what a picture is made of: texts, areas and styles, in their order."""
     return [" ".join(part.split()) for part in _PART.findall(picture)]
 
