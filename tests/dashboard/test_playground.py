@@ -201,7 +201,7 @@ async def test_a_key_made_for_one_dashboard_ends_with_it(tmp_path: Path) -> None
             assert len(made) == 1
             assert made[0]["expires_ms"]
             talking.close()
-            keys = (await gateway.shareai("key", "list", "--json", "--all")).json["keys"]
+            keys = (await gateway.shareai("key", "list", "--json")).json["keys"]
             assert [one["revoked_ms"] for one in keys if one["name"] == made[0]["name"]] != [None]
 
             given = DashTalking(source, GivenKey(Secret("sk-not-known")), is_own=False)

@@ -260,7 +260,9 @@ class DrillsScreen(DashboardScreen):
         running, shown = self._under_way, self._shown
         if isinstance(shown, Past):
             record = shown.record
-            return f"{verdict_words(record.verdict)}  {_began(record.began_ms)}  {plain(record.id)}\nh: history"
+            return (
+                f"{verdict_words(record.verdict)}  {_began(record.began_ms)}  {plain(record.id)}\nh: history"
+            )
         if shown is not None or (running is not None and not running.ending):
             return progress(running) if running is not None else ""
         if not self._history:

@@ -43,8 +43,8 @@ class PlaygroundScreen(DashboardScreen):
         text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "choose", "Choose"),
-        Binding("i", "prompt", "Prompt"),
+        Binding("space", "choose", "Pick"),
+        Binding("i", "prompt", "Ask"),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("m", "turn", "Models"),
         Binding("x", "stop", "Stop"),
@@ -264,9 +264,15 @@ def model_row(model: ModelInfo, chosen: Sequence[str]) -> Row:
         (
             f"[{place}]",
             plain(model.id + more),
-            Text(count(model.context) if model.context else "-", justify="right"),
+            Text(_context(model.context), justify="right"),
             Text(price(model.prompt_nano, model.completion_nano), justify="right"),
             "-" if model.state == "unknown" else state_words(model.state, model.seconds),
             plain(abilities),
         ),
     )
+
+
+def _context(tokens: int | None) -> str:
+    if not tokens:
+        return "-"
+    return f"{tokens >> 10}k" if tokens % 1024 == 0 else count(tokens)
