@@ -14,7 +14,8 @@ import logging
 import secrets
 import shlex
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
@@ -142,9 +143,9 @@ async def _harden(request: web.Request, response: web.StreamResponse) -> None:
     )
 
 
-async def serve(words: Sequence[str], port: int, told: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM, having told the address; raises `AddressInUse`. Port 0 is any."""
-    logging.getLogger("textual-serve").setLevel(logging.CRITICAL)  # what a page does wrong is no news
+@asynccontextmanager
+async def opened(words: Sequence[str], port: int) -> AsyncIterator[DashboardSite]:
+    """Yield the pages while they are served; raises `AddressInUse`. Port 0 is any."""
     site = DashboardSite(words, secrets.token_urlsafe(32))
     runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=ENDING)
     await runner.setup()
@@ -156,11 +157,18 @@ async def serve(words: Sequence[str], port: int, told: Callable[[str], None]) ->
                 f"Port {port} cannot be listened on: {error.strerror}.", hint="--port 0 takes any free one."
             ) from None
         site.port = runner.addresses[0][1]
-        ended = asyncio.Event()
+        yield site
+    finally:
+        await runner.cleanup()
+
+
+async def serve(words: Sequence[str], port: int, told: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM, having told the address; raises `AddressInUse`."""
+    logging.getLogger("textual-serve").setLevel(logging.CRITICAL)  # what a page does wrong is no news
+    ended = asyncio.Event()
+    async with opened(words, port) as site:
         loop = asyncio.get_running_loop()
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(one, ended.set)
         told(site.address)
         await ended.wait()
-    finally:
-        await runner.cleanup()

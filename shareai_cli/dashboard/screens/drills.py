@@ -76,6 +76,7 @@ class DrillsScreen(DashboardScreen):
         """As of which state of the connection the two above are."""
         self._under_way: RunningDrill | None = None
         self._worker: Worker[None] | None = None
+        self._loading: Worker[None] | None = None
         self._shown: RunningDrill | Past | None = None
         """Whose cases are shown; the history where this is None."""
         self._is_gone = False
@@ -108,7 +109,7 @@ class DrillsScreen(DashboardScreen):
         link = self.dashboard.link
         if self._loaded != (link.connection, link.since_ms):
             self._loaded = (link.connection, link.since_ms)
-            self.run_worker(self._load, group="load", exclusive=True)
+            self._loading = self.run_worker(self._load, group="load", exclusive=True)
         self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -213,7 +214,7 @@ class DrillsScreen(DashboardScreen):
             if not self._is_gone:
                 running.end(ending)
                 self.refresh_bindings()
-                self.run_worker(self._load, group="load", exclusive=True)
+                self._loading = self.run_worker(self._load, group="load", exclusive=True)
 
     async def _load(self) -> None:
         """Ask what can be drilled, and for the drills of before."""
@@ -259,10 +260,8 @@ class DrillsScreen(DashboardScreen):
     def _told(self) -> str:
         running, shown = self._under_way, self._shown
         if isinstance(shown, Past):
-            record = shown.record
-            return (
-                f"{verdict_words(record.verdict)}  {_began(record.began_ms)}  {plain(record.id)}\nh: history"
-            )
+            one = shown.record
+            return f"{verdict_words(one.verdict)}  {_began(one.began_ms)}  {plain(one.id)}\nh: history"
         if shown is not None or (running is not None and not running.ending):
             return progress(running) if running is not None else ""
         if not self._history:

@@ -58,6 +58,7 @@ class PlaygroundScreen(DashboardScreen):
         self._wanted = ""
         self._voices: Sequence[Voice] = ()
         self._worker: Worker[None] | None = None
+        self._loading: Worker[None] | None = None
         self._timer: Timer | None = None
         self._loaded: tuple[Connection, int] | None = None
         """As of which state of the connection the models are."""
@@ -91,7 +92,7 @@ class PlaygroundScreen(DashboardScreen):
         link = self.dashboard.link
         if self._loaded != (link.connection, link.since_ms):
             self._loaded = (link.connection, link.since_ms)
-            self.run_worker(self._load, group="load", exclusive=True)
+            self._loading = self.run_worker(self._load, group="load", exclusive=True)
         self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
