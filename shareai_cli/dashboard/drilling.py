@@ -88,6 +88,11 @@ class Finding(Struct, frozen=True):
         return sum(one.cost_nano_usd or 0 for one in self.requests)
 
     @property
+    def has_unknown_cost(self) -> bool:
+        """Whether they cost more than that."""
+        return any(one.cost_nano_usd is None and one.attempts for one in self.requests)
+
+    @property
     def lasted(self) -> float:
         """Seconds: of a failover what it took, else of the whole case."""
         return self.failover_seconds if self.failover_seconds is not None else self.seconds

@@ -31,6 +31,11 @@ class RunningDrill:
         """What was spent, as far as prices are known."""
         return sum(one.cost_nano for one in self.findings)
 
+    @property
+    def has_unknown_cost(self) -> bool:
+        """Whether it was more than that."""
+        return any(one.has_unknown_cost for one in self.findings)
+
     def began(self, case: str) -> None:
         """See `Watcher`."""
         self.case = case

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -41,6 +41,9 @@ MOST_SHOWN = 50
 
 BAR = 16
 
+WIDE = 100
+"""Columns with which choices stay beside the cases of a drill."""
+
 _STYLES = {"passed": "green", "failed": "bold red", "blocked": "yellow", "partly": "yellow"}
 
 
@@ -51,7 +54,8 @@ class DrillsScreen(DashboardScreen):
     LETTER = "d"
     ABOUT = "Prove that routes answer and fail over: choose, see the cost, start, compare."
     DEFAULT_CSS = """
-    DrillsScreen #choices { width: 34%; min-width: 24; max-width: 56; }
+    DrillsScreen #choices { width: 34%; min-width: 24; max-width: 56; overflow-x: hidden; }
+    DrillsScreen.narrow.cases #choices { display: none; }
     DrillsScreen #found { border-left: solid $panel; }
     DrillsScreen #told { height: auto; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     DrillsScreen #expected { height: 1; padding: 0 1; color: $text-muted; }
@@ -94,6 +98,10 @@ class DrillsScreen(DashboardScreen):
     def on_screen_resume(self) -> None:
         """Look again: others run drills, too."""
         self._loaded = None
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Give cases all the room where there is little of it."""
+        self.set_class(event.size.width < WIDE, "narrow")
 
     async def on_unmount(self) -> None:
         """End the drill, which otherwise stays in the gateway for some minutes."""
@@ -237,6 +245,7 @@ class DrillsScreen(DashboardScreen):
         history, findings = self.query_one("#history", Rows), self.query_one("#findings", Rows)
         history.set_class(shown is not None, "hidden")
         findings.set_class(shown is None, "hidden")
+        self.set_class(shown is not None, "cases")
         self._draw()
         if shown is not None:
             findings.move_cursor(row=0)
@@ -304,9 +313,10 @@ def in_words(expected: Expected) -> Iterator[str]:
 def progress(running: RunningDrill) -> str:
     """Say how a drill goes on."""
     done, cases = len(running.findings), max(running.expected.cases, 1)
-    head = f"{done} of {running.expected.cases} {bar(done / cases, BAR)} {money(running.cost_nano)}"
+    spent = f"{money(running.cost_nano)}{'+?' if running.has_unknown_cost else ''} spent"
+    head = f"{done} of {running.expected.cases} {bar(done / cases, BAR)} {spent}"
     ending = f"{running.ending}  h: history" if running.ending else running.case
-    return f"{head} spent\n{plain(ending)}"
+    return f"{head}\n{plain(ending)}"
 
 
 def choice_row(mark: Mark) -> Row:

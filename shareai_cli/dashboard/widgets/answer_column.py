@@ -40,15 +40,15 @@ class AnswerColumn(Vertical):
             yield Static(classes="text")
         yield Static(classes="facts")
 
-    def on_mount(self) -> None:
-        """Follow the text."""
-        self.query_one(VerticalScroll).anchor()
-
     def show(self, reply: Reply) -> None:
         """Show an answer as it stands."""
         before, self._shown = self._shown, reply
         if before is None or before.text != reply.text or before.error != reply.error:
+            scroll = self.query_one(VerticalScroll)
+            is_at_end = scroll.scroll_offset.y >= scroll.max_scroll_y
             self.query_one(".text", Static).update(Text(_body(reply)))
+            if is_at_end:
+                scroll.scroll_end(animate=False)
         self.query_one(".facts", Static).update(Text("\n".join(facts(reply))))
 
 
