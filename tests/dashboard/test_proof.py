@@ -11,9 +11,10 @@ import pytest
 from shareai_cli.cli.dash_drills import DashDrilling
 from shareai_cli.cli.dash_playground import ChatKey, DashTalking, PassingKey
 from shareai_cli.cli.watched import NamedSource, OwnSource
-from shareai_cli.client import find_gateway
+from shareai_cli.client import GatewayAddress, HttpAdmin, find_gateway
 from shareai_cli.dashboard.app import SCREENS_IN_ORDER
 from shareai_cli.dashboard.tools import Tools
+from shareai_cli.errors import GatewayUnreachable
 from tests.dashboard.test_terminal import Tmux
 from tests.support.behaviours import model_list, silence
 from tests.support.dashboards import ShownDashboard, shown
@@ -28,6 +29,14 @@ async def _visit_all(screen: ShownDashboard, *wanted: str) -> None:
     for one in SCREENS_IN_ORDER:
         await screen.press("g", one.LETTER)
         await screen.until(f"ShareAI {one.NAME}", *wanted)
+
+
+def test_a_connection_that_was_closed_meanwhile_is_a_gateway_that_does_not_answer() -> None:
+    """The stream's end closes it, and a screen may just be about to ask."""
+    admin = HttpAdmin(GatewayAddress("http://127.0.0.1:9", "token", 0))
+    admin.close()
+    with pytest.raises(GatewayUnreachable, match="does not answer"):
+        admin.status()
 
 
 async def test_a_gateway_that_dies_while_a_model_answers(tmp_path: Path) -> None:

@@ -107,3 +107,20 @@ def test_what_a_drill_will_cost_is_estimated() -> None:
     assert whole == once
     assert (twice.requests, twice.nano) == (2 * once.requests, 2 * once.nano)
     assert once.unpriced > 10
+
+
+def test_cases_are_those_of_the_faults_that_are_wanted() -> None:
+    """And those that are about none, or that tell others what they need."""
+    target = DrillTarget("a/m", ("k",), "a", 0, 0)
+    subjects = DrillSubjects((DrillRoute("chat", "priority", ("a/m", "b/m"), False, True),), (target,))
+    whole = [one.name for one in cases_of(subjects, ("failover",), FlatPrices())]
+    some = [one.name for one in cases_of(subjects, ("failover",), FlatPrices(), faults=("rate-limited",))]
+    assert some == [
+        "every target fails",
+        "first: HTTP 429 with Retry-After (whole)",
+        "first: HTTP 429 with Retry-After (streamed)",
+        "rests as told by Retry-After",
+    ]
+    assert set(some) < set(whole)
+    answers = cases_of(subjects, ("answers",), FlatPrices(), faults=("cut",))
+    assert len(answers) == len(cases_of(subjects, ("answers",), FlatPrices()))
