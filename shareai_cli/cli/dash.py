@@ -50,6 +50,9 @@ def dash(
     machine in SHAREAI_ADMIN_TOKEN. 'shareai status --watch' shows the overview as plain text; --json prints
     once what the screens begin with.
 
+    Drills that are started there cost what they say before; the playground asks with chat's key, at another
+    machine's gateway with the one in SHAREAI_KEY, else with one that ends with the dashboard.
+
     --web prints an address that opens it in a browser, until Ctrl-C. Whoever has the address can do what the
     dashboard can; it is valid on this machine alone, and another one at each start.
     """

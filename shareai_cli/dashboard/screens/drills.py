@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar
 
@@ -16,35 +15,42 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Static
 from textual.worker import Worker, WorkerError
 
-from shareai_cli.dashboard.choosing import Choices, Mark
+from shareai_cli.dashboard.choosing import Choices
 from shareai_cli.dashboard.drilling import (
     Choice,
     Expected,
     Finding,
     Past,
     history_of,
-    is_change,
-    worst_first,
 )
 from shareai_cli.dashboard.running import RunningDrill
 from shareai_cli.dashboard.screens.agree import AgreeScreen
 from shareai_cli.dashboard.screens.base import DashboardScreen
+from shareai_cli.dashboard.screens.drill_rows import (
+    began_words,
+    choice_row,
+    cost_words,
+    finding_row,
+    findings_of,
+    in_words,
+    past_row,
+    progress,
+)
 from shareai_cli.dashboard.screens.finding import FindingScreen
 from shareai_cli.dashboard.state import Connection, LiveState
-from shareai_cli.dashboard.widgets.rows import Row, Rows
-from shareai_cli.dashboard.words import bar, duration, money, plain, verdict_words
+from shareai_cli.dashboard.widgets.rows import Rows
+from shareai_cli.dashboard.words import plain, verdict_words
 from shareai_cli.drill_types import DrillSubjects
 from shareai_cli.errors import GatewayUnreachable, ShareAIError, UsageError
 
 MOST_SHOWN = 50
 """Drills of before."""
 
-BAR = 16
+DRAWN_EVERY = 0.2
+"""Seconds between two looks at whether a drill has told something."""
 
 WIDE = 100
 """Columns with which choices stay beside the cases of a drill."""
-
-_STYLES = {"passed": "green", "failed": "bold red", "blocked": "yellow", "partly": "yellow"}
 
 
 class DrillsScreen(DashboardScreen):
@@ -83,6 +89,9 @@ class DrillsScreen(DashboardScreen):
         self._loading: Worker[None] | None = None
         self._shown: RunningDrill | Past | None = None
         """Whose cases are shown; the history where this is None."""
+        self._expectation = ""
+        self._is_new = False
+        """Whether there is something that was not drawn."""
         self._is_gone = False
 
     def body(self) -> ComposeResult:
@@ -94,6 +103,10 @@ class DrillsScreen(DashboardScreen):
                 yield Rows("BEGAN", "RESULT", "COST", "CHANGED", "CAUSE", id="history")
                 yield Rows("RESULT", "TOOK", "BEFORE", "CASE", id="findings", classes="hidden")
         yield Static(id="expected")
+
+    def on_mount(self) -> None:
+        """Draw what a drill tells, a few times a second at most."""
+        self.set_interval(DRAWN_EVERY, self._draw_news)
 
     def on_screen_resume(self) -> None:
         """Look again: others run drills, too."""
@@ -118,7 +131,6 @@ class DrillsScreen(DashboardScreen):
         if self._loaded != (link.connection, link.since_ms):
             self._loaded = (link.connection, link.since_ms)
             self._loading = self.run_worker(self._load, group="load", exclusive=True)
-        self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the keys that do something now."""
@@ -132,13 +144,13 @@ class DrillsScreen(DashboardScreen):
         key = self.query_one("#choices", Rows).current_key
         if self._choices is not None and key is not None:
             self._choices.turn(*key.split("\n", 1))
-            self._draw()
+            self._plan()
 
     def action_choose_all(self) -> None:
         """Choose everything, or nothing."""
         if self._choices is not None:
             self._choices.turn_all()
-            self._draw()
+            self._plan()
 
     def action_start(self) -> None:
         """Tell what it costs, and start once the person agrees."""
@@ -200,7 +212,7 @@ class DrillsScreen(DashboardScreen):
         former: dict[str, Finding] = {}
         for past in reversed(self._history):
             former |= {one.name: one for one in past.report.findings}
-        self._under_way = running = RunningDrill(expected, former, self._draw)
+        self._under_way = running = RunningDrill(expected, former, self._note_news)
         self._worker = self.run_worker(self._drill(choice, running), group="drill", exclusive=True)
         self._show_cases(running)
         self.refresh_bindings()
@@ -238,7 +250,7 @@ class DrillsScreen(DashboardScreen):
         if link.connection in (Connection.LIVE, Connection.ABSENT):
             found = await self.ask(lambda admin: history_of(admin.drill_history(MOST_SHOWN)))
             self._history = found if found is not None else self._history
-        self._draw()
+        self._plan()
 
     def _show_cases(self, shown: RunningDrill | Past | None) -> None:
         self._shown = shown
@@ -251,12 +263,25 @@ class DrillsScreen(DashboardScreen):
             findings.move_cursor(row=0)
             findings.focus()
 
+    def _plan(self) -> None:
+        """Tell what the choice comes to, and draw it all."""
+        self._expectation = self._expected_words()
+        self._draw()
+
+    def _note_news(self) -> None:
+        self._is_new = True
+
+    def _draw_news(self) -> None:
+        if self._is_new:
+            self._draw()
+
     def _draw(self) -> None:
-        if len(self.query(Rows)) < 3:
+        self._is_new = len(self.query(Rows)) < 3
+        if self._is_new:
             return  # what is in a screen comes later than the screen itself, and goes earlier
         if self._choices is not None:
             self.query_one("#choices", Rows).show([choice_row(one) for one in self._choices.marks()])
-        self.query_one("#expected", Static).update(Text(self._expectation(), no_wrap=True))
+        self.query_one("#expected", Static).update(Text(self._expectation, no_wrap=True))
         self.query_one("#history", Rows).show([past_row(one) for one in self._history])
         shown = self._shown
         if shown is not None:
@@ -270,14 +295,14 @@ class DrillsScreen(DashboardScreen):
         running, shown = self._under_way, self._shown
         if isinstance(shown, Past):
             one = shown.record
-            return f"{verdict_words(one.verdict)}  {_began(one.began_ms)}  {plain(one.id)}\nh: history"
+            return f"{verdict_words(one.verdict)}  {began_words(one.began_ms)}  {plain(one.id)}\nh: history"
         if shown is not None or (running is not None and not running.ending):
             return progress(running) if running is not None else ""
         if not self._history:
             return "No drill was run yet."
         return f"The last {len(self._history)} drills. Enter opens one"
 
-    def _expectation(self) -> str:
+    def _expected_words(self) -> str:
         if self._subjects is None:
             return "Without a gateway nothing can be drilled."
         try:
@@ -285,85 +310,3 @@ class DrillsScreen(DashboardScreen):
         except (UsageError, GatewayUnreachable) as error:
             return error.message
         return f"{expected.cases} cases, {expected.requests} requests, {cost_words(expected)}. s starts"
-
-
-def findings_of(shown: RunningDrill | Past) -> list[tuple[int, Finding]]:
-    """Return cases, each with its number, as they are shown: of a drill under way the newest first."""
-    if isinstance(shown, Past):
-        return worst_first(shown.report.findings)
-    return worst_first(shown.findings) if shown.ending else list(enumerate(shown.findings))[::-1]
-
-
-def cost_words(expected: Expected) -> str:
-    """Say what a drill costs."""
-    about = f"about {money(expected.nano)}" if expected.nano else "no known cost"
-    if not expected.unpriced:
-        return about if expected.nano else "free"
-    return f"{about}, {expected.unpriced} of unknown price"
-
-
-def in_words(expected: Expected) -> Iterator[str]:
-    """Yield what there is to know before a drill is started."""
-    yield f"{expected.cases} cases, {expected.requests} requests that targets answer: {cost_words(expected)}."
-    if expected.nano or expected.unpriced:
-        yield f"It ends once it has spent {money(expected.most_nano)}, as far as prices are known."
-    yield "Faults are injected into these requests alone: nobody else notices."
-
-
-def progress(running: RunningDrill) -> str:
-    """Say how a drill goes on."""
-    done, cases = len(running.findings), max(running.expected.cases, 1)
-    spent = f"{money(running.cost_nano)}{'+?' if running.has_unknown_cost else ''} spent"
-    head = f"{done} of {running.expected.cases} {bar(done / cases, BAR)} {spent}"
-    ending = f"{running.ending}  h: history" if running.ending else running.case
-    return f"{head}\n{plain(ending)}"
-
-
-def choice_row(mark: Mark) -> Row:
-    """Return a line of what can be chosen."""
-    box = "[x]" if mark.is_chosen else "[ ]"
-    if not mark.name:
-        return mark.key, (Text(f"{box} {mark.group.upper()}", style="bold"), "")
-    return mark.key, (f"  {box} {plain(mark.name)}", Text(plain(mark.about), style="dim"))
-
-
-def past_row(past: Past) -> Row:
-    """Return the line of a drill of before."""
-    record, findings = past.record, past.report.findings
-    passed = sum(one.verdict == "passed" for one in findings)
-    counts = f" {passed}/{len(findings)}" if findings else ""
-    more = "+?" if past.report.has_unknown_cost else ""
-    return (
-        record.id,
-        (
-            _began(record.began_ms),
-            _verdict(record.verdict, counts),
-            Text(money(past.report.cost_nano_usd) + more, justify="right"),
-            Text(str(past.changes or "-"), justify="right"),
-            plain(record.cause),
-        ),
-    )
-
-
-def finding_row(number: int, finding: Finding, former: Finding | None) -> Row:
-    """Return the line of a case."""
-    took = Text(duration(round(finding.lasted * 1e6)), justify="right")
-    case = f"{finding.check} {plain(finding.subject)}: {plain(finding.case)}"
-    return str(number), (_verdict(finding.verdict), took, before_words(finding, former), case)
-
-
-def before_words(finding: Finding, former: Finding | None) -> Text:
-    """Say how a case had ended before, and what it had taken."""
-    if former is None:
-        return Text("-")
-    if is_change(finding, former):
-        return Text(f"! {plain(former.verdict)}", style="bold")
-    return Text(f"= {duration(round(former.lasted * 1e6))}")
-
-
-def _verdict(verdict: str, more: str = "") -> Text:
-    return Text(verdict_words(verdict) + more, style=_STYLES.get(verdict, "dim"))
-
-
-def _began(time_ms: int) -> str:
-    return time.strftime("%m-%d %H:%M", time.localtime(time_ms / 1000))

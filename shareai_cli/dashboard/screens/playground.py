@@ -11,7 +11,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.timer import Timer
 from textual.widgets import DataTable, Input, Static
 from textual.worker import Worker
 
@@ -59,10 +58,11 @@ class PlaygroundScreen(DashboardScreen):
         self._voices: Sequence[Voice] = ()
         self._worker: Worker[None] | None = None
         self._loading: Worker[None] | None = None
-        self._timer: Timer | None = None
         self._loaded: tuple[Connection, int] | None = None
         """As of which state of the connection the models are."""
         self._problem = ""
+        self._is_new = False
+        """Whether there is something that was not drawn."""
         self._is_gone = False
 
     def body(self) -> ComposeResult:
@@ -77,7 +77,7 @@ class PlaygroundScreen(DashboardScreen):
 
     def on_mount(self) -> None:
         """Look at answers while there are any under way."""
-        self._timer = self.set_interval(DRAWN_EVERY, self._draw_answers, pause=True)
+        self.set_interval(DRAWN_EVERY, self._draw_news)
 
     def on_unmount(self) -> None:
         """Draw nothing any more: answers may still be under way."""
@@ -93,7 +93,6 @@ class PlaygroundScreen(DashboardScreen):
         if self._loaded != (link.connection, link.since_ms):
             self._loaded = (link.connection, link.since_ms)
             self._loading = self.run_worker(self._load, group="load", exclusive=True)
-        self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the keys that do something now."""
@@ -168,8 +167,6 @@ class PlaygroundScreen(DashboardScreen):
         await answers.mount(*(AnswerColumn(voice.model) for voice in voices))
         self._worker = self.run_worker(self._ask(voices), group="ask", exclusive=True)
         self._show_answers(True)
-        if self._timer is not None:
-            self._timer.resume()
 
     def _voices_for(self, prompt: str) -> Sequence[Voice]:
         """Return who is asked; raises `ShareAIError` where nobody can be."""
@@ -197,8 +194,6 @@ class PlaygroundScreen(DashboardScreen):
         finally:
             self._worker = None
             if not self._is_gone:
-                if self._timer is not None:
-                    self._timer.pause()
                 self._draw_answers()
                 self.refresh_bindings()
 
@@ -228,8 +223,15 @@ class PlaygroundScreen(DashboardScreen):
         else:
             self.query_one("#models", Rows).focus()
 
+    def _draw_news(self) -> None:
+        if self._worker is not None:
+            self._draw_answers()
+        if self._is_new:
+            self._draw()
+
     def _draw(self) -> None:
-        if not self.query("#prompt"):
+        self._is_new = not self.query("#prompt")
+        if self._is_new:
             return  # what is in a screen comes later than the screen itself, and goes earlier
         found = [one for one in self._models.values() if matches(one, self._wanted)]
         rows = [model_row(one, self._chosen) for one in found[:MOST_SHOWN]]
@@ -276,4 +278,4 @@ def model_row(model: ModelInfo, chosen: Sequence[str]) -> Row:
 def _context(tokens: int | None) -> str:
     if not tokens:
         return "-"
-    return f"{tokens >> 10}k" if tokens % 1024 == 0 else count(tokens)
+    return f"{tokens >> 10}k" if tokens % 1000 and tokens % 1024 == 0 else count(tokens)
