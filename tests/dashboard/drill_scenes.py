@@ -142,4 +142,5 @@ class ScriptedDrilling:
             if self._problem is not None:
                 raise self._problem
         finally:
+            await asyncio.sleep(0.05)  # as one tells the gateway that it has ended
             self.is_running = False

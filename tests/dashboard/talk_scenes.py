@@ -42,7 +42,7 @@ class TalkAdmin:
         self._models = models
 
     def list_models(self) -> ModelListing:
-        return ModelListing(self._models, ())
+        return ModelListing(self._models, ("groq does not tell.",))
 
 
 class ScriptedVoice:

@@ -54,6 +54,8 @@ class PlaygroundScreen(DashboardScreen):
         super().__init__()
         self._models: dict[str, ModelInfo] = {}
         self._chosen: list[str] = []
+        self._notices: Sequence[str] = ()
+        """Which lists are not the providers' own."""
         self._wanted = ""
         self._voices: Sequence[Voice] = ()
         self._worker: Worker[None] | None = None
@@ -207,6 +209,7 @@ class PlaygroundScreen(DashboardScreen):
         else:
             self._problem = ""
             self._models = {one.id: one for one in listing.models}
+            self._notices = listing.notices
             self._chosen = [one for one in self._chosen if one in self._models]
         self._draw()
 
@@ -247,7 +250,8 @@ class PlaygroundScreen(DashboardScreen):
         if self._problem:
             return plain(self._problem)
         chosen = ", ".join(map(plain, self._chosen)) or "the model under the cursor"
-        return f"{shown} of {len(self._models)} models. Asks {chosen}: i writes the prompt"
+        amiss = f" {plain(self._notices[0])}" if self._notices else ""
+        return f"{shown} of {len(self._models)} models. Asks {chosen}: i writes the prompt.{amiss}"
 
 
 def matches(model: ModelInfo, wanted: str) -> bool:

@@ -25,7 +25,7 @@ class AnswerColumn(Vertical):
         text-overflow: ellipsis; }
     AnswerColumn VerticalScroll { height: 1fr; padding: 0 1; }
     AnswerColumn .text { height: auto; }
-    AnswerColumn .facts { height: auto; max-height: 6; padding: 0 1; background: $panel; }
+    AnswerColumn .facts { height: 5; max-height: 50%; padding: 0 1; background: $panel; }
     """
 
     def __init__(self, model: str) -> None:
@@ -55,7 +55,8 @@ class AnswerColumn(Vertical):
 def facts(reply: Reply) -> Iterator[str]:
     """Yield the lines below a text."""
     yield _standing(reply)
-    yield plain(reply.target) or "-"
+    if reply.target:
+        yield plain(reply.target)
     yield f"first {duration(reply.first_us)}, all {duration(reply.elapsed_us)}"
     if reply.prompt_tokens is not None:
         yield f"{reply.prompt_tokens} + {reply.completion_tokens} tokens"
