@@ -47,7 +47,9 @@ async def scripted(
 async def test_models_are_browsed_with_price_context_and_abilities() -> None:
     """A filter wants every word; what is not known is no zero; names steer nothing."""
     async with scripted(ScriptedTalking()) as screen:
-        text = await screen.until("chat > groq/llama-3.3-70b", "0.59/2", "128k", "◌ cooling 17 s", "free", "groq does not tell.")
+        text = await screen.until(
+            "chat > groq/llama-3.3-70b", "0.59/2", "128k", "◌ cooling 17 s", "free", "groq does not tell."
+        )
         assert "p1/�]0;owned��gnp.exe" in text
         await screen.press("slash")
         await screen.type("tools vision")
