@@ -97,6 +97,7 @@ async def test_an_admin_token_that_ends_while_the_dashboard_runs(tmp_path: Path)
                 await screen.until("No gateway runs that")
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 async def test_a_real_terminal_through_all_of_it(tmp_path: Path) -> None:
     """Every screen, small and large; a drill; models whose names steer; the terminal is as it was after."""
