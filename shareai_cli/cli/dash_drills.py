@@ -14,10 +14,10 @@ from shareai_cli.dashboard.drilling import Choice, Expected, Finding, Watcher
 from shareai_cli.drill.case import Case
 from shareai_cli.drill.failover import FAULTS
 from shareai_cli.drill.outcome import Finding as Found
-from shareai_cli.drill.plan import cases_of, chosen, estimate
+from shareai_cli.drill.plan import cases_of, chosen, dearest, estimate
 from shareai_cli.drill.report import as_record, finding_as_fields
 from shareai_cli.drill.run import run as run_cases
-from shareai_cli.drill.session import Options, Session
+from shareai_cli.drill.session import LONGEST_ANSWER, Options, Session
 from shareai_cli.drill_types import DrillSubjects, FaultKind
 from shareai_cli.errors import GatewayUnreachable
 from shareai_cli.types import Usage
@@ -27,7 +27,10 @@ CAUSE: Final = "dashboard"
 """What the history says."""
 
 LEAST_LIMIT: Final = 50_000_000
-"""Nano-dollars that a drill may spend, even where it is expected to cost much less."""
+"""Nano-dollars that a drill may spend, even where it is expected to cost much less.
+
+It has to be able to pay for the dearest request besides: none is sent that what is left may not pay for.
+"""
 
 
 class DashDrilling:
@@ -45,7 +48,8 @@ class DashDrilling:
         wanted = chosen(subjects, choice.routes, ())
         cases = cases_of(wanted, choice.checks, _NoPrices(), faults=choice.faults)
         expected = estimate(cases, wanted)
-        most_nano = max(LEAST_LIMIT, 2 * expected.nano)
+        one_request = max(dearest(wanted, LONGEST_ANSWER).values(), default=0)
+        most_nano = max(LEAST_LIMIT, 2 * expected.nano, expected.nano + one_request)
         return Expected(len(cases), expected.requests, expected.nano, expected.unpriced, most_nano)
 
     async def run(self, choice: Choice, most_nano: int, watcher: Watcher) -> None:
@@ -59,7 +63,11 @@ class DashDrilling:
             wanted = chosen(await asyncio.to_thread(admin.drill_subjects), choice.routes, ())
             prices = await asyncio.to_thread(PriceBook)
             cases = cases_of(wanted, choice.checks, prices, faults=choice.faults)
-            session = Session(admin, f"{gateway.address}/v1", Options(most_nano=most_nano))
+            session = Session(
+                admin,
+                f"{gateway.address}/v1",
+                Options(most_nano=most_nano, dearest=dearest(wanted, LONGEST_ANSWER)),
+            )
             closing.push_async_callback(session.close)
             report = await run_cases(session, cases, _Told(watcher), cause=CAUSE)
             await asyncio.to_thread(admin.keep_drill, as_record(report))

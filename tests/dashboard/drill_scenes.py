@@ -14,8 +14,8 @@ from tests.dashboard.scenes import NOW_MS
 
 SUBJECTS = DrillSubjects(
     (
-        DrillRoute("chat", "priority", ("groq/llama-3.3-70b", "openai/gpt-5-mini"), True, True),
-        DrillRoute("evil\x1b[2J\u202ename", "cheapest", ("p1/m1",), False, True),
+        DrillRoute("chat", "priority", ("groq/llama-3.3-70b", "openai/gpt-5-mini"), True, False, True),
+        DrillRoute("evil\x1b[2J\u202ename", "cheapest", ("p1/m1",), False, False, True),
     ),
     (DrillTarget("groq/llama-3.3-70b", ("k1",), "groq", 590_000_000, 790_000_000),),
 )

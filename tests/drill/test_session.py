@@ -112,7 +112,7 @@ def test_what_a_drill_will_cost_is_estimated() -> None:
 def test_cases_are_those_of_the_faults_that_are_wanted() -> None:
     """And those that are about none, or that tell others what they need."""
     target = DrillTarget("a/m", ("k",), "a", 0, 0)
-    subjects = DrillSubjects((DrillRoute("chat", "priority", ("a/m", "b/m"), False, True),), (target,))
+    subjects = DrillSubjects((DrillRoute("chat", "priority", ("a/m", "b/m"), False, False, True),), (target,))
 
     def names(check: CheckName, *faults: FaultKind) -> list[str]:
         return [one.name for one in cases_of(subjects, (check,), FlatPrices(), faults=faults)]
