@@ -583,7 +583,7 @@ class HttpAdmin:
         }
         try:
             response = self._http.request(method, path, headers=headers, **options)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, RuntimeError) as error:  # the latter where another thread has closed it
             raise GatewayUnreachable(
                 f"The gateway at {self._address} does not answer ({type(error).__name__}).",
                 hint="If it hangs, end it and start 'shareai serve' again.",

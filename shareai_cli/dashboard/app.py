@@ -14,13 +14,16 @@ from textual.screen import Screen
 from shareai_cli.dashboard.link import Link
 from shareai_cli.dashboard.screens.base import DashboardScreen
 from shareai_cli.dashboard.screens.costs import CostsScreen
+from shareai_cli.dashboard.screens.drills import DrillsScreen
 from shareai_cli.dashboard.screens.jump import HelpScreen, JumpScreen
 from shareai_cli.dashboard.screens.keys import KeysScreen
 from shareai_cli.dashboard.screens.nodes import NodesScreen
 from shareai_cli.dashboard.screens.overview import OverviewScreen
+from shareai_cli.dashboard.screens.playground import PlaygroundScreen
 from shareai_cli.dashboard.screens.requests import RequestsScreen
 from shareai_cli.dashboard.screens.routes import RoutesScreen
 from shareai_cli.dashboard.state import Connection, LiveState
+from shareai_cli.dashboard.tools import Tools
 from shareai_cli.dashboard.words import plain
 from shareai_cli.errors import ShareAIError
 from shareai_cli.types import WallClock
@@ -35,7 +38,9 @@ SCREENS_IN_ORDER: tuple[type[DashboardScreen], ...] = (
     RequestsScreen,
     CostsScreen,
     NodesScreen,
+    DrillsScreen,
     KeysScreen,
+    PlaygroundScreen,
 )
 
 DARK, LIGHT = "textual-dark", "textual-light"
@@ -54,8 +59,9 @@ class Dashboard(App[None]):
         Binding("q", "quit", "Quit", priority=False),
     ]
 
-    def __init__(self, source: Source, wall_clock: WallClock = time.time) -> None:
+    def __init__(self, source: Source, wall_clock: WallClock = time.time, tools: Tools | None = None) -> None:
         super().__init__()
+        self.tools = tools
         self.state = LiveState()
         self.link = Link(source, self.state, self._note_change, wall_clock)
         self._wall_clock = wall_clock

@@ -35,6 +35,11 @@ def plain(text: str) -> str:
     return _STEERING.sub("�", text)
 
 
+def plain_lines(text: str) -> str:
+    """Return foreign text of several lines as `plain` returns one."""
+    return "\n".join(plain(line.replace("\t", "    ")) for line in text.replace("\r\n", "\n").split("\n"))
+
+
 def state_words(state: str, seconds: float = 0.0) -> str:
     """Return a state as a symbol and a word, and how long it lasts."""
     lasting = f" {age(seconds)}" if seconds else ""
@@ -47,6 +52,12 @@ def outcome_words(outcome: Outcome | None) -> str:
         return "… under way"
     symbol = {Outcome.OK: "✓", Outcome.HIT: "≡", Outcome.JOINED: "≡", Outcome.FAILED: "✕"}.get(outcome, "!")
     return f"{symbol} {outcome.value}"
+
+
+def verdict_words(verdict: str) -> str:
+    """Return how a case of a drill, or the whole of it, ended, as a symbol and a word."""
+    symbols = {"passed": "✓", "failed": "✕", "blocked": "▲", "partly": "▲", "skipped": "·"}
+    return f"{symbols.get(verdict, '?')} {plain(verdict)}"
 
 
 def duration(microseconds: int | None) -> str:

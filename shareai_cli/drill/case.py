@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from shareai_cli.drill.outcome import Asked
 from shareai_cli.drill.session import Session
-from shareai_cli.drill_types import CheckName
+from shareai_cli.drill_types import CheckName, FaultKind
 
 
 class Unmet(Exception):
@@ -45,6 +45,8 @@ class Case(Struct, frozen=True):
     run: Run
     answers: tuple[str, ...] = ()
     """The targets that are expected to answer, once for each request: what it costs follows from them."""
+    fault: FaultKind | None = None
+    """The one that it is about; None where it is about none, or others need what it finds out."""
 
 
 def expect(

@@ -10,7 +10,7 @@ from msgspec import Struct
 from shareai_cli.drill import answers, cache, cost, failover, limits
 from shareai_cli.drill.case import Case
 from shareai_cli.drill.cost import Prices
-from shareai_cli.drill_types import CHECKS, CheckName, DrillSubjects
+from shareai_cli.drill_types import CHECKS, CheckName, DrillSubjects, FaultKind
 from shareai_cli.errors import UsageError
 from shareai_cli.nearest import nearest
 
@@ -51,9 +51,13 @@ def chosen(subjects: DrillSubjects, routes: Collection[str], targets: Collection
 
 
 def cases_of(
-    subjects: DrillSubjects, only: Collection[CheckName], prices: Prices, repeat: int = 1
+    subjects: DrillSubjects,
+    only: Collection[CheckName],
+    prices: Prices,
+    repeat: int = 1,
+    faults: Collection[FaultKind] = (),
 ) -> Sequence[Case]:
-    """Return the cases of the checks that are wanted, all of them where none is named."""
+    """Return the cases of the checks and of the faults that are wanted, all of them where none is named."""
     makers: Mapping[CheckName, Callable[[], Iterator[Case]]] = {
         "answers": lambda: answers.cases(subjects),
         "failover": lambda: failover.cases(subjects),
@@ -62,7 +66,13 @@ def cases_of(
         "limits": lambda: limits.cases(subjects),
     }
     wanted = [check for check in CHECKS if not only or check in only]
-    return [case for _ in range(repeat) for check in wanted for case in makers[check]()]
+    return [
+        case
+        for _ in range(repeat)
+        for check in wanted
+        for case in makers[check]()
+        if not faults or case.fault is None or case.fault in faults
+    ]
 
 
 def dearest(subjects: DrillSubjects, longest: int) -> Mapping[str, int]:

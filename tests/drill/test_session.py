@@ -7,7 +7,7 @@ from pathlib import Path
 from shareai_cli.drill.outcome import Verdict
 from shareai_cli.drill.plan import cases_of, estimate
 from shareai_cli.drill.session import Options
-from shareai_cli.drill_types import CheckName, DrillRoute, DrillSubjects, DrillTarget
+from shareai_cli.drill_types import CheckName, DrillRoute, DrillSubjects, DrillTarget, FaultKind
 from shareai_cli.gateway.drills.drills import MOST_DRILLS
 from tests.support.behaviours import Behaviour, Received, chat, raw, silence, status
 from tests.support.drilled import HASTY, Drilled, FlatPrices, not_passed
@@ -107,3 +107,22 @@ def test_what_a_drill_will_cost_is_estimated() -> None:
     assert whole == once
     assert (twice.requests, twice.nano) == (2 * once.requests, 2 * once.nano)
     assert once.unpriced > 10
+
+
+def test_cases_are_those_of_the_faults_that_are_wanted() -> None:
+    """And those that are about none, or that tell others what they need."""
+    target = DrillTarget("a/m", ("k",), "a", 0, 0)
+    subjects = DrillSubjects((DrillRoute("chat", "priority", ("a/m", "b/m"), False, False, True),), (target,))
+
+    def names(check: CheckName, *faults: FaultKind) -> list[str]:
+        return [one.name for one in cases_of(subjects, (check,), FlatPrices(), faults=faults)]
+
+    some = names("failover", "rate-limited")
+    assert some == [
+        "every target fails",
+        "first: HTTP 429 with Retry-After (whole)",
+        "first: HTTP 429 with Retry-After (streamed)",
+        "rests as told by Retry-After",
+    ]
+    assert set(some) < set(names("failover"))
+    assert names("answers", "cut") == names("answers")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from textual.pilot import Pilot
 
 from shareai_cli.client import Admin, HttpAdmin
 from shareai_cli.dashboard.app import Dashboard
+from shareai_cli.dashboard.tools import Tools
 from shareai_cli.errors import GatewayUnreachable
 from shareai_cli.live import Event
 from shareai_cli.types import WallClock
@@ -109,10 +111,14 @@ def parts_of(picture: str) -> list[str]:
 
 @asynccontextmanager
 async def shown(
-    source: Source, *, size: tuple[int, int] = (80, 24), wall_clock: WallClock | None = None
+    source: Source,
+    *,
+    size: tuple[int, int] = (80, 24),
+    wall_clock: WallClock | None = None,
+    tools: Tools | None = None,
 ) -> AsyncIterator[ShownDashboard]:
     """Run a dashboard for the length of a block."""
-    app = Dashboard(source, wall_clock) if wall_clock is not None else Dashboard(source)
+    app = Dashboard(source, wall_clock or time.time, tools)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield ShownDashboard(app, pilot)
 

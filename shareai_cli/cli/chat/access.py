@@ -19,6 +19,7 @@ from shareai_cli.errors import (
 from shareai_cli.secrets import Secret, check_key_text
 
 if TYPE_CHECKING:
+    from shareai_cli.client import Admin
     from shareai_cli.types import RequestRow
 
 KEY_VARIABLE: Final = "SHAREAI_KEY"
@@ -132,15 +133,7 @@ class OwnAccess:
 
     def account(self, request_id: str) -> RequestRow | None:
         """See `Access`."""
-        until = time.monotonic() + SETTLED_SECONDS
-        try:
-            row = self._admin.request(request_id)
-            while row.outcome is None and time.monotonic() < until:
-                time.sleep(0.02)
-                row = self._admin.request(request_id)
-        except ShareAIError:
-            return None
-        return row if row.outcome is not None else None
+        return account_of(self._admin, request_id)
 
     def close(self) -> None:
         """See `Access`."""
@@ -164,11 +157,25 @@ def open_access(run: Invocation, url: str | None, key: Secret | None, *, allow_h
 
     A key that was given comes before the variable's.
     """
-    given = key or _key_of_variable(run)
+    given = key or key_of_variable(run)
     return OwnAccess(run, given) if url is None else RemoteAccess(url, given, allow_http=allow_http)
 
 
-def _key_of_variable(run: Invocation) -> Secret | None:
+def account_of(admin: Admin, request_id: str) -> RequestRow | None:
+    """Return what the accounts say of a request that has ended, or ends now; None where they cannot tell."""
+    until = time.monotonic() + SETTLED_SECONDS
+    try:
+        row = admin.request(request_id)
+        while row.outcome is None and time.monotonic() < until:
+            time.sleep(0.02)
+            row = admin.request(request_id)
+    except ShareAIError:
+        return None
+    return row if row.outcome is not None else None
+
+
+def key_of_variable(run: Invocation) -> Secret | None:
+    """Return the key that the variable holds; raises `ConfigurationError` where that is none."""
     text = run.environ.get(KEY_VARIABLE, "")
     if not text.strip():
         return None

@@ -10,7 +10,7 @@ from shareai_cli.cli.console import printable
 from shareai_cli.types import CostBasis, RequestRow
 
 STOPPED: Final = "stopped"
-_ENDINGS: Final = {"length": "cut off at the token limit", "content_filter": "cut off by a content filter"}
+ENDINGS: Final = {"length": "cut off at the token limit", "content_filter": "cut off by a content filter"}
 
 
 def facts_line(answer: Answer) -> str:
@@ -24,8 +24,8 @@ def facts_line(answer: Answer) -> str:
         parts.append(f"{answer.attempts} attempts")
     if answer.is_stopped:
         parts.append(STOPPED)
-    elif answer.finish_reason in _ENDINGS:
-        parts.append(_ENDINGS[answer.finish_reason])
+    elif answer.finish_reason in ENDINGS:
+        parts.append(ENDINGS[answer.finish_reason])
     return printable(" · ".join(parts))
 
 

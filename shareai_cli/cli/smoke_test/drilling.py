@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,11 +24,11 @@ from shareai_cli.client import HttpAdmin, find_gateway
 from shareai_cli.drill.case import Case
 from shareai_cli.drill.outcome import Report
 from shareai_cli.drill.plan import Estimate, cases_of, chosen, dearest, estimate
-from shareai_cli.drill.report import as_fields
+from shareai_cli.drill.report import as_record
 from shareai_cli.drill.run import run as run_cases
 from shareai_cli.drill.session import LONGEST_ANSWER, Options, Session
 from shareai_cli.drill.simulated import providers, write_configuration
-from shareai_cli.drill_types import CheckName, Deadlines, DrillRecord
+from shareai_cli.drill_types import CheckName, Deadlines
 from shareai_cli.errors import GatewayUnreachable, ShareAIError, UsageError
 from shareai_cli.paths import HOME_VARIABLE
 
@@ -146,10 +145,8 @@ def _agree(run: Invocation, wanted: Wanted, expected: Estimate, dearest_nano: in
 
 def _keep(admin: HttpAdmin, report: Report) -> None:
     """Have the accounts keep the report; where they do not, it is shown all the same."""
-    text = msgspec.json.encode(as_fields(report)).decode()
-    record = DrillRecord(report.id, report.began_ms, report.ended_ms, report.cause, report.verdict, text)
     try:
-        admin.keep_drill(record)
+        admin.keep_drill(as_record(report))
     except ShareAIError as error:
         note(f"The history does not have this one: {error.message}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -15,7 +15,7 @@ from textual.widgets import Footer, Static
 from shareai_cli.dashboard.link import Link
 from shareai_cli.dashboard.words import date_and_time, duration, money, outcome_words, plain
 from shareai_cli.errors import ShareAIError
-from shareai_cli.types import CostBasis, RequestRow
+from shareai_cli.types import Attempt, CostBasis, RequestRow
 
 _EXACT = {
     CostBasis.EXACT: "exact: counted by the upstream, at a known price",
@@ -93,15 +93,15 @@ def describe(row: RequestRow, width: int) -> Iterator[Text]:
     yield Text("ATTEMPTS", style="bold")
     if not row.attempts:
         yield Text("None: nobody was asked.")
-    yield from waterfall(row, width)
+    yield from waterfall(row.attempts, row.total_us, width)
 
 
-def waterfall(row: RequestRow, width: int) -> Iterator[Text]:
+def waterfall(attempts: Sequence[Attempt], total_us: int, width: int) -> Iterator[Text]:
     """Yield two lines for each attempt: what it was, and when, on a scale of the whole request."""
-    whole = max(row.total_us, sum(one.duration_us for one in row.attempts), 1)
+    whole = max(total_us, sum(one.duration_us for one in attempts), 1)
     room = max(10, width - 1)
     began = 0
-    for number, one in enumerate(row.attempts, 1):
+    for number, one in enumerate(attempts, 1):
         good = one.outcome == "ok"
         status = f", HTTP {one.status}" if one.status else ""
         key = f", key {one.key}" if one.key else ""

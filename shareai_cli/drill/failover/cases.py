@@ -22,20 +22,20 @@ def cases(subjects: DrillSubjects) -> Iterator[Case]:
         drilled = DrilledRoute(route, known)
         yield _case(drilled, "every target fails", faults.all_fail)
         if len(route.targets) == 1:
-            yield _case(drilled, _first("cut", streamed=True), faults.stream_is_cut)
+            yield _case(drilled, _first("cut", streamed=True), faults.stream_is_cut, fault="cut")
             yield _case(drilled, "another target takes over", _nobody_else)
             continue
         first, second, last = route.targets[0], route.targets[1], route.targets[-1]
         for kind in faults.FAULTS:
             for streamed in (False, True):
                 if kind == "cut" and streamed:
-                    yield _case(drilled, _first(kind, streamed=streamed), faults.stream_is_cut)
+                    yield _case(drilled, _first(kind, streamed=streamed), faults.stream_is_cut, fault=kind)
                 else:
                     run = partial(faults.first_fails, kind, streamed)
-                    yield _case(drilled, _first(kind, streamed=streamed), run, second)
-        yield _case(drilled, "all but the last fail", faults.all_but_last_fail, last)
-        yield _case(drilled, "rests as told by Retry-After", recovery.rests, second)
-        yield _case(drilled, "comes back after its probe", recovery.comes_back, second, first)
+                    yield _case(drilled, _first(kind, streamed=streamed), run, second, fault=kind)
+        yield _case(drilled, "all but the last fail", faults.all_but_last_fail, last, fault="error")
+        yield _case(drilled, "rests as told by Retry-After", recovery.rests, second, fault="rate-limited")
+        yield _case(drilled, "comes back after its probe", recovery.comes_back, second, first, fault="error")
 
 
 def _first(kind: FaultKind, *, streamed: bool) -> str:
@@ -46,5 +46,7 @@ async def _nobody_else(drilled: DrilledRoute, session: Session) -> str:
     raise Skipped(f"'{drilled.name}' has one target: nothing can take its place.")
 
 
-def _case(drilled: DrilledRoute, name: str, run: RunRoute, *answers: str) -> Case:
-    return Case("failover", drilled.name, name, partial(run, drilled), answers)
+def _case(
+    drilled: DrilledRoute, name: str, run: RunRoute, *answers: str, fault: FaultKind | None = None
+) -> Case:
+    return Case("failover", drilled.name, name, partial(run, drilled), answers, fault)

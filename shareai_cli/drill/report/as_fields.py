@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from shareai_cli.drill.outcome import Asked, Finding, Report, Verdict, failing
 from shareai_cli.drill.report.words import attempts_of
+from shareai_cli.drill_types import DrillRecord
 
 
 def as_fields(report: Report) -> dict[str, Any]:
@@ -20,11 +23,18 @@ def as_fields(report: Report) -> dict[str, Any]:
         "requests": report.requests,
         "cost_nano_usd": report.cost_nano,
         "has_unknown_cost": report.has_unknown_cost,
-        "findings": [_finding(one) for one in report.findings],
+        "findings": [finding_as_fields(one) for one in report.findings],
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def as_record(report: Report) -> DrillRecord:
+    """Return a report as the accounts keep it."""
+    text = msgspec.json.encode(as_fields(report)).decode()
+    return DrillRecord(report.id, report.began_ms, report.ended_ms, report.cause, report.verdict, text)
+
+
+def finding_as_fields(finding: Finding) -> dict[str, Any]:
+    """Return what one case found, as the report has it."""
     return {
         "check": finding.check,
         "subject": finding.subject,
