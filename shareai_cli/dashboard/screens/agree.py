@@ -22,7 +22,7 @@ class AgreeScreen(ModalScreen[bool]):
     AgreeScreen { align: center middle; }
     AgreeScreen VerticalScroll { width: 72; max-width: 100%; height: auto; max-height: 90%;
         background: $surface; border: round $primary; padding: 0 1; }
-    AgreeScreen Static { height: auto; }
+    AgreeScreen > VerticalScroll > Static { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,y", "agree", "Yes", key_display="Enter"),

@@ -21,7 +21,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; }
-    ConfirmScreen Static { width: 64; max-width: 100%; height: auto; background: $surface;
+    ConfirmScreen > Static { width: 64; max-width: 100%; height: auto; background: $surface;
         border: round $warning; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,7 +48,7 @@ class EntryScreen(ModalScreen[str | None]):
     EntryScreen { align: center middle; }
     EntryScreen Vertical { width: 64; max-width: 100%; height: auto; background: $surface;
         border: round $primary; padding: 0 1; }
-    EntryScreen Static { height: auto; }
+    EntryScreen > Vertical > Static { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Leave as it is")]
 
