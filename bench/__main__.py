@@ -24,10 +24,11 @@ PARTS = (
     "ledger",
     "picking",
     "engine",
+    "dashboard",
 )
 QUIET = 3.0
 """Percent of a core that others may take before the figures come with a warning."""
-NEED_GATEWAY = ("failover", "hits", "startup", "size", "ledger", "picking", "engine")
+NEED_GATEWAY = ("failover", "hits", "startup", "size", "ledger", "picking", "engine", "dashboard")
 
 
 def main() -> int:

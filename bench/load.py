@@ -47,6 +47,10 @@ wrk.method = "POST"
 wrk.body = [[{body}]]
 """
 
+_PACED = """
+delay = function() return {pause} end
+"""
+
 _VARIED = """
 local number, before, after = 0, wrk.body:match("^(.*three)( times.*)$")
 request = function()
@@ -80,16 +84,19 @@ def run_wrk(
     *,
     varied: bool = False,
     path: str = COMPLETIONS,
+    pause_ms: int = 0,
 ) -> Result:
     """Load a candidate; raises `BenchError` unless every reply was a 2xx or 3xx and no connection broke.
 
     `varied` makes every prompt another one, which costs the load a little. Another `path` is asked with GET.
+    Each connection waits `pause_ms` before its next request.
     """
     if shutil.which("wrk") is None:
         raise BenchError("wrk is not installed: sudo apt install nginx-light wrk")
     script = folder / "wrk.lua"
     posted = _POSTED.format(body=BODY) + (_VARIED if varied else "") if path == COMPLETIONS else ""
-    script.write_text(_SCRIPT.format(key=key, posted=posted))
+    paced = _PACED.format(pause=pause_ms) if pause_ms else ""
+    script.write_text(_SCRIPT.format(key=key, posted=posted + paced))
     script.chmod(0o600)
     url = f"http://127.0.0.1:{port}{path}"
     argv: list[str | Path] = [

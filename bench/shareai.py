@@ -84,7 +84,7 @@ def start_gateway(
 
     `configuration` None configures nothing, so that the demo model is served.
     """
-    home.mkdir(parents=True, mode=0o700)
+    home.mkdir(parents=True, mode=0o700, exist_ok=True)
     environment = {"SHAREAI_HOME": str(home), "BENCH_KEY": UPSTREAM_KEY, "NO_COLOR": "1"}
     if trusted is not None:
         environment["SSL_CERT_FILE"] = str(trusted)
