@@ -75,7 +75,8 @@ def test_an_interruption_says_nothing(capsys: pytest.CaptureFixture[str]) -> Non
         (("usage", "--jsn"), "Did you mean --json?"),
         (
             ("usage", "--by", "modle"),
-            "--by: 'modle' is not known. It takes model, route, target, key, team or day.",
+            "--by: 'modle' is not known. It takes model, route, target, provider, node, key, team, day or "
+            "prompt.",
         ),
         (("usage", "--by", "modle"), "Did you mean model?"),
         (("serve", "--port", "x"), "--port: 'x' is not a whole number."),
