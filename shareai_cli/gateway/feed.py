@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from shareai_cli.gateway.activity import Activity, Visits, tokens_of
+from shareai_cli.gateway.activity import Activity, Folded, Visits, tokens_of
 from shareai_cli.ledger import Closed, public_id
 from shareai_cli.live import MOST_NEWS, Event, LiveNode, LiveRoute, News, Rates, Settled, Today
 from shareai_cli.types import LimitUse, WallClock
@@ -36,9 +36,6 @@ NODES_SECONDS = 2.0
 
 SILENCE = 15.0
 """Seconds after which an event goes out although nothing happened."""
-
-MOST_SETTLED = 50
-"""Requests that one event tells of; the others are only counted."""
 
 MOST_EVENTS = 20
 """Events that wait for a stream that does not keep up, before it is told everything anew."""
@@ -164,7 +161,7 @@ class Feed:
                     self._send(Event(*self._sources.counters(), nodes=nodes))
             await asyncio.sleep(NODES_SECONDS if self._told.nodes else INTERVAL)
 
-    def _tell(self, batch: Sequence[Closed], looks: bool) -> None:
+    def _tell(self, batch: Folded, looks: bool) -> None:
         requests, in_flight = self._sources.counters()
         told, rates, scene = self._told, None, None
         if looks:
@@ -173,10 +170,10 @@ class Feed:
         event = Event(
             requests,
             in_flight,
-            settled=self._described(batch[-MOST_SETTLED:]),
-            missed=max(0, len(batch) - MOST_SETTLED),
+            settled=self._described(batch.newest),
+            missed=batch.count - len(batch.newest),
             rates=rates if rates != told.rates else None,
-            minutes=self._activity.minutes(2) if batch else (),
+            minutes=self._activity.minutes(2) if batch.count else (),
             routes=scene.routes if scene is not None and scene.routes != told.routes else None,
             limits=scene.limits if scene is not None and scene.limits != told.limits else None,
             news=tuple(self._untold),
@@ -204,7 +201,7 @@ class Feed:
 
     def _whole(self, watcher: _Watcher) -> bytes:
         """Encode everything, from which on a watcher is told what is new."""
-        self._tell((), looks=True)  # to the others: what is in here is not told again
+        self._tell(Folded((), 0), looks=True)  # to the others: what is in here is not told again
         self._untold.clear()
         watcher.begin()
         activity, told = self._activity, self._told

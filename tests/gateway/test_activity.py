@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from shareai_cli.gateway.activity import MOST_PLACES, Activity, TimeCounts
+from shareai_cli.gateway.activity import CHUNK, MOST_PLACES, MOST_TOLD, Activity, Folded, TimeCounts
 from shareai_cli.ledger import Closed
 from shareai_cli.live import MOST_MINUTES, MOST_RECENT, Rates
 from shareai_cli.types import Attempt, Outcome, Usage
@@ -32,18 +32,32 @@ def ended(
 
 def test_nothing_is_known_before_it_is_folded_in() -> None:
     """The path only appends; `fold` returns what came since the last time, once."""
-    activity = Activity(FakeClock())
+    activity = Activity(FakeClock(), lambda: NOON / 1000)
     activity.add(ended(1))
     activity.add(ended(2))
     assert not activity.recent
-    assert [one.request for one in activity.fold(NOON)] == [1, 2]
-    assert activity.fold(NOON) == []
+    assert [one.request for one in activity.fold(NOON).newest] == [1, 2]
+    assert activity.fold(NOON) == Folded((), 0)
     assert [one.request for one in activity.recent] == [1, 2]
+
+
+def test_few_are_let_wait() -> None:
+    """A chunk is worked out as soon as it is full; the newest are told, and how many there were."""
+    activity = Activity(FakeClock(), lambda: NOON / 1000)
+    for number in range(CHUNK + 1):
+        activity.add(ended(number))
+    assert len(activity.recent) == CHUNK
+    [minute] = activity.minutes()
+    assert (minute.start_ms, minute.requests) == (NOON, CHUNK)
+    folded = activity.fold(NOON)
+    assert folded.count == CHUNK + 1
+    assert [one.request for one in folded.newest] == list(range(CHUNK + 1))[-MOST_TOLD:]
+    assert activity.minutes()[0].requests == CHUNK + 1
 
 
 def test_a_minute_sums_what_ended_in_it() -> None:
     """Requests, errors, tokens and first tokens; another minute has its own."""
-    activity = Activity(FakeClock())
+    activity = Activity(FakeClock(), lambda: NOON / 1000)
     for outcome in (Outcome.OK, Outcome.FAILED, Outcome.INCOMPLETE, Outcome.REFUSED, Outcome.CANCELLED):
         activity.add(ended(outcome=outcome))
     activity.fold(NOON)
@@ -59,7 +73,7 @@ def test_a_minute_sums_what_ended_in_it() -> None:
 
 def test_an_hour_and_a_thousand_requests_are_remembered() -> None:
     """Whatever comes."""
-    activity = Activity(FakeClock())
+    activity = Activity(FakeClock(), lambda: NOON / 1000)
     for minute in range(MOST_MINUTES + 5):
         for number in range(30):
             activity.add(ended(minute * 100 + number))
@@ -72,7 +86,7 @@ def test_an_hour_and_a_thousand_requests_are_remembered() -> None:
 def test_rates_are_those_of_the_last_seconds() -> None:
     """They fall to nothing when nothing comes any more."""
     clock = FakeClock()
-    activity = Activity(clock)
+    activity = Activity(clock, lambda: NOON / 1000)
     for _ in range(200):
         clock.forward(0.1)
         activity.add(ended(outcome=Outcome.FAILED))
@@ -90,7 +104,7 @@ def test_rates_are_those_of_the_last_seconds() -> None:
 
 def test_every_attempt_counts_for_its_target_on_its_route() -> None:
     """Those that failed apart; what is older than an hour no more."""
-    activity = Activity(FakeClock())
+    activity = Activity(FakeClock(), lambda: NOON / 1000)
     tried = (Attempt("p1/m", "", "refused", 0, 100), Attempt("p2/m", "", "ok", 200, 4_000))
     activity.add(ended(attempts=tried))
     activity.add(ended(attempts=tried, route="other"))
@@ -111,7 +125,7 @@ def test_every_attempt_counts_for_its_target_on_its_route() -> None:
 
 def test_names_that_clients_choose_take_no_more_than_so_much_memory() -> None:
     """What is beyond is counted without a name."""
-    activity = Activity(FakeClock())
+    activity = Activity(FakeClock(), lambda: NOON / 1000)
     for number in range(MOST_PLACES + 50):
         activity.add(ended(route=f"p1/{number}"))
     activity.fold(NOON)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
-from shareai_cli.gateway.activity import Activity, Visits
-from shareai_cli.gateway.feed import MOST_EVENTS, MOST_SETTLED, Feed, Scene
+from shareai_cli.gateway.activity import MOST_TOLD, Activity, Visits
+from shareai_cli.gateway.feed import MOST_EVENTS, Feed, Scene
 from shareai_cli.live import Event, LiveNode, LiveRoute, LiveTarget, News, Today
 from tests.gateway.test_activity import ended
 
@@ -112,8 +112,8 @@ async def test_a_rush_is_counted_and_its_end_told() -> None:
         for number in range(400):
             activity.add(ended(number))
         new = await until(events, lambda one: one.settled)
-        assert len(new.settled) == MOST_SETTLED
-        assert new.missed == 400 - MOST_SETTLED
+        assert len(new.settled) == MOST_TOLD
+        assert new.missed == 400 - MOST_TOLD
 
 
 async def test_at_most_ten_events_a_second() -> None:
