@@ -66,7 +66,9 @@ async def test_a_killed_gateway_loses_nothing_that_a_client_saw_end(tmp_path: Pa
             async with asyncio.TaskGroup() as group:
                 for number in range(CLIENTS):
                     group.create_task(load.run(number))
-                await asyncio.sleep(0.1 + 0.013 * kill)
+                with contextlib.suppress(TimeoutError):
+                    await until(lambda: load.ended)  # noqa: B023 - it is waited for here
+                await asyncio.sleep(0.013 * kill)
                 gateway.kill()
             await gateway.process.wait()
             await gateway.client.aclose()

@@ -111,9 +111,11 @@ class Disk:
     def __init__(self) -> None:
         self.rows: list[str] = []
         self.refuses = False
+        self.refused = 0
 
     def record(self, by: Actor, action: str, subject: str, *, after: Any) -> None:
         if self.refuses:
+            self.refused += 1
             raise LedgerUnavailable("The disk is full.")
         self.rows.append(subject)
 
@@ -126,8 +128,7 @@ async def test_a_disk_that_refuses_is_told_of_once() -> None:
     disk.refuses = True
     for number in range(3):
         audit.add(GATEWAY, "x", str(number), None)
-    await until(lambda: log)
-    await until(lambda: "waiting: 0" in repr(audit))
+    await until(lambda: disk.refused == 3)
     disk.refuses = False
     audit.add(GATEWAY, "x", "4", None)
     await until(lambda: disk.rows)
